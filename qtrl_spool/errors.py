@@ -1,0 +1,221 @@
+"""Every exception of this package, as one tree sorted by who can act.
+
+::
+
+    QtrlSpoolError                      anything this package raises on purpose
+    ├── SubmitterError                  whoever wrote the job can mend it
+    │   ├── BundleError                 a drop that is no bundle: not a ZIP, no sequence, too large, …
+    │   ├── ManifestError               job.yaml: unknown key, wrong type
+    │   ├── SequenceError               a sequence that cannot be compiled (also a ValueError)
+    │   │   ├── UnknownPulseError       a pulse key that the library does not have (also a KeyError)
+    │   │   └── ElementError            an element outside the sequence (also an IndexError)
+    │   ├── ConfigError                 a document or a patch that is wrong, with its place
+    │   │   ├── PatchError              a patch of a key that is not there, or of a derived one
+    │   │   └── ConfigConflictError     the default changed since the version the update is based on
+    │   ├── ProcessingError             a step of the chain that cannot do what it is told
+    │   └── UsageError                  a command or call with arguments that make no sense
+    ├── NotFoundError                   no such spool, job, path, version (also a LookupError)
+    ├── WaitTimeoutError                waited long enough (also a TimeoutError)
+    ├── OperatorError                   the lab admin can mend it
+    │   ├── StorageError                the share is full, read-only, gone
+    │   ├── ServerNameTakenError        a server of that name is running
+    │   └── BackendError                the instrument refused, hung or failed
+    │       └── AbortedError            the acquisition was told to stop
+    ├── JobFailedError                  the job ended as failed or rejected; holds the recorded error
+    ├── JobCancelledError               the job was cancelled
+    └── InternalError                   a mistake of ours: please report it
+
+Each carries ``message`` (what is wrong, naming the thing and the value), ``where`` (file, line,
+path or append index), ``hint`` (how to mend it) and ``exit_status`` (of the command).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+
+class QtrlSpoolError(Exception):
+    """Root of the tree.
+
+    Parameters
+    ----------
+    message:
+        One sentence: the thing, the value and the rule that it breaks.
+    where:
+        Where it is wrong: ``pulses.yaml:9:12``, ``append 7``, a path.
+    hint:
+        How to mend it.
+    """
+
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        remedy = f" ({self.hint})" if self.hint else ""
+        return f"{place}{self.message}{remedy}"
+
+    def record(self) -> dict[str, str | None]:
+        """Return what ``status.json`` keeps under ``error``."""
+        return {
+            "type": type(self).__name__,
+            "message": self.message,
+            "where": self.where,
+            "hint": self.hint,
+        }
+
+
+class SubmitterError(QtrlSpoolError):
+    """Whoever wrote the job can mend it."""
+
+
+class BundleError(SubmitterError):
+    """What was dropped is no bundle."""
+
+
+class ManifestError(SubmitterError):
+    """``job.yaml`` says something that it may not."""
+
+
+class SequenceError(SubmitterError, ValueError):
+    """A sequence that cannot be compiled.
+
+    ``problems`` lists everything that is wrong with it, this error itself if it stands alone.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | None = None,
+        hint: str | None = None,
+        problems: tuple[SequenceError, ...] = (),
+    ) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.problems = problems or (self,)
+
+
+class UnknownPulseError(SequenceError, KeyError):
+    """A pulse key that the library does not have."""
+
+    __str__ = QtrlSpoolError.__str__
+
+
+class ElementError(SequenceError, IndexError):
+    """An element that the sequence does not have."""
+
+
+class ConfigError(SubmitterError, ValueError):
+    """A configuration document or patch that is wrong, with its place."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | None = None,
+        hint: str | None = None,
+        problems: tuple[ConfigError, ...] = (),
+    ) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.problems = problems or (self,)
+
+
+class PatchError(ConfigError):
+    """A patch of a key that the default does not have, or of a derived one."""
+
+
+class ConfigConflictError(ConfigError):
+    """The default changed since the version that an update is based on."""
+
+
+class ProcessingError(SubmitterError):
+    """A step of the processing chain cannot do what it is told."""
+
+
+class UsageError(SubmitterError):
+    """A command or call whose arguments make no sense."""
+
+    exit_status = 2
+
+
+class NotFoundError(QtrlSpoolError, LookupError):
+    """There is no such spool, job, path or version."""
+
+    exit_status = 3
+
+
+class WaitTimeoutError(QtrlSpoolError, TimeoutError):
+    """What was waited for did not happen in time."""
+
+    exit_status = 4
+
+
+class OperatorError(QtrlSpoolError):
+    """The lab admin can mend it."""
+
+
+class StorageError(OperatorError):
+    """The shared folder is full, read-only, stale or gone."""
+
+
+class ServerNameTakenError(OperatorError):
+    """A server of that name is already running on this spool."""
+
+
+class BackendError(OperatorError):
+    """The instrument refused, hung or failed."""
+
+
+class AbortedError(BackendError):
+    """The acquisition was told to stop."""
+
+
+class JobFailedError(QtrlSpoolError):
+    """The job ended as failed or rejected.
+
+    ``kind`` is the name of the exception class that the server recorded.
+    """
+
+    def __init__(
+        self, message: str, *, where: str | None = None, hint: str | None = None, kind: str = "InternalError"
+    ) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.kind = kind
+
+
+class JobCancelledError(QtrlSpoolError):
+    """The job was cancelled."""
+
+
+class InternalError(QtrlSpoolError):
+    """A mistake of this package: please report it with the job's events."""
+
+
+def from_record(record: Mapping[str, Any]) -> QtrlSpoolError:
+    """Make the exception that ``status.json`` recorded: its own class where it has one here.
+
+    A name that this version does not know becomes a `JobFailedError` with the same sentence.
+    """
+    kind = str(record.get("type"))
+    fields = {name: record.get(name) for name in ("where", "hint")}
+    message = str(record.get("message"))
+    found = globals().get(kind)
+    if isinstance(found, type) and issubclass(found, QtrlSpoolError) and found is not JobFailedError:
+        return found(message, **fields)
+    return JobFailedError(message, kind=kind, **fields)
+
+
+def did_you_mean(word: str, known: object, *, n: int = 3) -> str | None:
+    """Return ``did you mean 'X180' or 'X-90'?`` for the nearest of `known`, or None."""
+    words = [str(entry) for entry in known]  # type: ignore[attr-defined]
+    near = get_close_matches(str(word), words, n=n, cutoff=0.6)
+    if not near:
+        return None
+    return "did you mean " + " or ".join(repr(entry) for entry in near) + "?"

@@ -1,0 +1,27 @@
+"""What the tests share: where the real lab's configuration lies, if it lies beside the project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+LAB_CONFIG = Path(__file__).parents[2] / "shared" / "lab-config"
+
+
+@pytest.fixture(scope="session")
+def lab_config() -> Path:
+    """Return the folder of the real lab's five-qubit configuration, or skip."""
+    folder = LAB_CONFIG / "five-qubit-chip"
+    if not folder.is_dir():
+        pytest.skip(f"the real lab's configuration is not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference_config() -> Path:
+    """Return the folder of the real lab's reference configuration, or skip."""
+    folder = LAB_CONFIG / "reference"
+    if not folder.is_dir():
+        pytest.skip(f"the real lab's configuration is not at {folder}")
+    return folder
