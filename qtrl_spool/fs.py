@@ -1,0 +1,279 @@
+"""The only module that asks the operating system about files.
+
+Owns: atomic replacement, durable renames, appends, listings, safe reading, ownership.
+Called by: ``spool``, ``config.store``, ``server``, ``client``.
+Fails: every `OSError` of a change becomes a `StorageError` that names the operation and the path;
+reading what is not there returns None or an empty list, because on a share a file may vanish
+between a look and a read.
+
+A *move* is judged by looking at its target, whatever ``rename`` returned: a network file system
+may carry out a rename, lose the reply, and report that the source does not exist. So targets of
+moves must be names that nobody else makes.
+
+Known limits: directories cannot be synced on Windows; there a power cut may undo the last renames.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from qtrl_spool.errors import StorageError
+
+_RETRIES = 5
+_OPEN_SAFELY = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_GONE = {errno.ENOENT, errno.ENOTDIR}
+_REMEDY = {
+    errno.ENOSPC: "the storage is full: free some space",
+    errno.EDQUOT: "the quota is used up: free some space",
+    errno.EROFS: "the storage is mounted read-only",
+    errno.EACCES: "the permissions do not allow it: see 'qtrl-spool doctor'",
+    errno.EPERM: "the permissions do not allow it: see 'qtrl-spool doctor'",
+    errno.ESTALE: "the share changed underneath: is it still mounted?",
+    errno.ENOTCONN: "the share is not connected: is it still mounted?",
+    errno.EIO: "the storage reports an input/output error",
+}
+
+
+@contextlib.contextmanager
+def reporting(doing: str, path: Path) -> Iterator[None]:
+    """Turn an `OSError` into a `StorageError` that names what was being done and to what."""
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDY.get(error.errno or 0)
+        raise StorageError(f"cannot {doing} {path}: {error.strerror or error}", hint=remedy) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` survive a power cut."""
+    if os.name == "nt":
+        return
+    with reporting("sync", folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_new(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o644) -> None:
+    """Write a file that must not exist yet, and sync its contents (not its name)."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    with reporting("write", path):
+        descriptor = os.open(path, flags, mode)
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+
+
+def temporary_name(path: Path) -> Path:
+    """Return a name beside `path` that no scan takes for a drop, a ticket or a result."""
+    return path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
+
+
+def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o644) -> None:
+    """Make `path` hold `data`: readers see the old file or the new one, never a part."""
+    temporary = temporary_name(path)
+    try:
+        write_new(temporary, data, durable=durable, mode=mode)
+        with reporting("replace", path):
+            os.replace(temporary, path)
+    except StorageError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def replace_json(path: Path, document: Mapping[str, Any], *, durable: bool = True) -> None:
+    """Replace `path` by `document` as JSON."""
+    text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+    replace(path, text.encode(), durable=durable)
+
+
+def move(source: Path, target: Path, *, durable: bool = True) -> bool:
+    """Rename one file or folder to a name that only this caller makes.
+
+    Returns
+    -------
+    bool
+        True if `target` is there afterwards: the move is ours. False if `source` had gone.
+
+    Raises
+    ------
+    StorageError
+        If the rename failed and neither explains it.
+    """
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        if not exists(target):
+            if error.errno in _GONE and not exists(source):
+                return False
+            with reporting(f"move {source} to", target):
+                raise
+    if durable:
+        sync_folder(target.parent)
+        if source.parent != target.parent and source.parent.is_dir():
+            sync_folder(source.parent)
+    return exists(target)
+
+
+def append_line(path: Path, line: str, *, durable: bool = True) -> None:
+    """Append one line; a line torn by an earlier death is closed first."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    with reporting("append to", path):
+        descriptor = os.open(path, flags, 0o644)
+        with open(descriptor, "r+b", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            torn = size > 0 and _last_byte(file.fileno(), size) != b"\n"
+            file.write(("\n" if torn else "").encode() + line.encode() + b"\n")
+            if durable:
+                os.fsync(file.fileno())
+    if durable and size == 0:
+        sync_folder(path.parent)
+
+
+def _last_byte(descriptor: int, size: int) -> bytes:
+    os.lseek(descriptor, size - 1, os.SEEK_SET)
+    return os.read(descriptor, 1)
+
+
+def make_folder(folder: Path, *, durable: bool = True, mode: int | None = None) -> None:
+    """Make `folder` and what is missing above it, so that its name survives a power cut."""
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    with reporting("make", folder):
+        for each in reversed(missing):
+            each.mkdir(exist_ok=True)
+            if durable:
+                sync_folder(each.parent)
+        if mode is not None:
+            folder.chmod(mode)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all it holds, if it is there; a link is removed, never followed."""
+    with reporting("remove", path):
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        except FileNotFoundError:
+            return
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is something of that name (a dangling link counts)."""
+    return os.path.lexists(path)
+
+
+def names(folder: Path) -> list[str]:
+    """Return the names in `folder`, sorted; none if it is not there."""
+    for attempt in range(_RETRIES):
+        try:
+            return sorted(os.listdir(folder))
+        except OSError as error:
+            if error.errno in _GONE:
+                return []
+            if error.errno != errno.ESTALE or attempt == _RETRIES - 1:
+                with reporting("list", folder):
+                    raise
+    return []
+
+
+def folders(folder: Path) -> list[str]:
+    """Return the names of the real folders in `folder`, sorted; links to folders are left out."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+    except OSError:
+        with reporting("list", folder):
+            raise
+
+
+def read(path: Path, *, limit: int | None = None) -> bytes | None:
+    """Return the bytes of a regular file, or None if there is none.
+
+    A link, a FIFO or a device is nothing to read: None. A file larger than `limit` is a `StorageError`.
+    On a share a file that is being replaced may be stale for a moment: it is tried again.
+    """
+    for attempt in range(_RETRIES):
+        try:
+            return _read_once(path, limit)
+        except OSError as error:
+            if error.errno in {*_GONE, errno.ELOOP}:
+                return None
+            if error.errno != errno.ESTALE or attempt == _RETRIES - 1:
+                with reporting("read", path):
+                    raise
+    return None
+
+
+def _read_once(path: Path, limit: int | None) -> bytes | None:
+    descriptor = os.open(path, _OPEN_SAFELY)
+    with open(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            return None
+        if limit is not None and facts.st_size > limit:
+            raise OSError(errno.EFBIG, f"larger than {limit} bytes")
+        return file.read() if limit is None else file.read(limit + 1)[:limit]
+
+
+def read_text(path: Path, *, limit: int | None = None) -> str | None:
+    """Return the text of a regular file (UTF-8), or None if there is none."""
+    data = read(path, limit=limit)
+    return None if data is None else data.decode("utf-8-sig")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object that a file holds; None if there is no such file, or no object in it."""
+    data = read(path)
+    if data is None:
+        return None
+    try:
+        document = json.loads(data)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def facts(path: Path) -> os.stat_result | None:
+    """Return what is known of `path` itself (a link is not followed), or None if it is not there."""
+    try:
+        return os.lstat(path)
+    except OSError:
+        return None
+
+
+def user_name(uid: int) -> str:
+    """Return the login name of a user number, or the number where it has no name here."""
+    try:
+        import pwd
+    except ImportError:
+        return str(uid)
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,333 @@
+"""What a job is, apart from any disk: its id, its ticket's name, its states, its record.
+
+Owns: the one table of moves between states (`MOVES`), the encoding of job ids and of ticket names,
+and the fold of events into the status record. Pure: times and random letters are passed in.
+
+Where the ticket lies is the state; the record only tells people. It is a fold over the job's
+events, so it can be made again at any time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from qtrl_spool.errors import InternalError
+
+STATUS_FORMAT = "qtrl-status/1"
+TICKET_SUFFIX = ".qjob"
+
+
+class State(StrEnum):
+    """Where a job is.
+
+    ``queued``: its ticket lies in ``queue/``, waiting for its turn.
+    ``held``: its ticket lies in ``held/``, waiting for a release.
+    ``running``: its ticket lies in ``running/<server>/``.
+    ``paused``: as queued, but it has run before and goes on where it stopped.
+    ``done``, ``failed``, ``cancelled``: its ticket lies in its home, for ever.
+    ``rejected``: it was never accepted; what was dropped lies in ``rejected/``.
+    """
+
+    QUEUED = "queued"
+    HELD = "held"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+    @property
+    def final(self) -> bool:
+        """Whether the job stays in this state for ever."""
+        return self in _FINAL
+
+
+_FINAL = {State.DONE, State.FAILED, State.CANCELLED, State.REJECTED}
+WAITING = {State.QUEUED, State.HELD, State.PAUSED}
+
+
+class Move(StrEnum):
+    """What can happen to a job."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    CLAIM = "claim"
+    HOLD = "hold"
+    RELEASE = "release"
+    REPRIORITIZE = "move"
+    REQUEUE = "requeue"
+    COMMIT = "commit"
+    FAIL = "fail"
+    CANCEL = "cancel"
+
+
+MOVES: Mapping[tuple[State | None, Move], State] = {
+    (None, Move.ACCEPT): State.QUEUED,
+    (None, Move.REJECT): State.REJECTED,
+    (State.QUEUED, Move.CLAIM): State.RUNNING,
+    (State.QUEUED, Move.HOLD): State.HELD,
+    (State.QUEUED, Move.REPRIORITIZE): State.QUEUED,
+    (State.QUEUED, Move.CANCEL): State.CANCELLED,
+    (State.HELD, Move.RELEASE): State.QUEUED,
+    (State.HELD, Move.REPRIORITIZE): State.HELD,
+    (State.HELD, Move.CANCEL): State.CANCELLED,
+    (State.RUNNING, Move.COMMIT): State.DONE,
+    (State.RUNNING, Move.FAIL): State.FAILED,
+    (State.RUNNING, Move.CANCEL): State.CANCELLED,
+    (State.RUNNING, Move.REQUEUE): State.QUEUED,
+}
+"""Every move there is: (state before, move) → state after. A move that is not listed raises."""
+
+
+def after(state: State | None, move: Move) -> State:
+    """Return the state that `move` leads to from `state`.
+
+    Raises
+    ------
+    InternalError
+        If the table does not list the move.
+    """
+    try:
+        return MOVES[state, move]
+    except KeyError:
+        raise InternalError(f"a {state or 'new'} job cannot {move}") from None
+
+
+# ---------------------------------------------------------------- identity
+
+ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+_ID = re.compile(
+    r"(?P<date>\d{8})-(?P<time>\d{6})-(?P<slug>[a-z0-9]+(?:-[a-z0-9]+)*)-(?P<random>[a-z0-9]{5})"
+)
+_SLUG_LENGTH = 40
+
+
+def slug(name: str) -> str:
+    """Return `name` as it may stand in a job id: lower-case letters, digits and single dashes."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return plain[:_SLUG_LENGTH].strip("-") or "job"
+
+
+def make_id(name: str, *, now: datetime, letters: str) -> str:
+    """Return a job id such as ``20261123-101530-rabi-k3f9x``: it sorts by time and reads well.
+
+    Parameters
+    ----------
+    name:
+        Name of the job.
+    now:
+        Time of submission, timezone-aware.
+    letters:
+        Five random characters out of `ID_LETTERS`.
+    """
+    return f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{slug(name)}-{letters}"
+
+
+def is_id(text: str) -> bool:
+    """Return whether `text` is a whole job id with a date that exists."""
+    match = _ID.fullmatch(text)
+    if match is None:
+        return False
+    try:
+        datetime.strptime(match["date"] + match["time"], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return True
+
+
+def date_of(job_id: str) -> str:
+    """Return the folder of a job's date: ``2026-11-23``."""
+    return f"{job_id[0:4]}-{job_id[4:6]}-{job_id[6:8]}"
+
+
+_TICKET = re.compile(
+    r"(?P<priority>\d+)-(?P<order>\d+)-(?P<id>\d{8}-\d{6}-[a-z0-9-]+)\.c(?P<claim>\d+)"
+    + re.escape(TICKET_SUFFIX)
+)
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """The name of a job's ticket; where the file of that name lies is the job's state.
+
+    Attributes
+    ----------
+    priority:
+        Lower runs first. Inside ``queue/`` the directory counts, not this number.
+    order:
+        Given by the server at acceptance: first accepted, first run.
+    job_id:
+        Whose ticket it is.
+    claim:
+        How often it was claimed. Only grows: it fences a server that lost its claim.
+    """
+
+    priority: int
+    order: int
+    job_id: str
+    claim: int = 0
+
+    @property
+    def name(self) -> str:
+        """The file name: ``50-000000012-20261123-101530-rabi-k3f9x.c0.qjob``."""
+        return f"{self.priority}-{self.order:09d}-{self.job_id}.c{self.claim}{TICKET_SUFFIX}"
+
+    def claimed(self) -> Ticket:
+        """Return the ticket as the next claim names it."""
+        return replace(self, claim=self.claim + 1)
+
+    def at(self, priority: int) -> Ticket:
+        """Return the ticket at another priority; it keeps its order."""
+        return replace(self, priority=priority)
+
+    @classmethod
+    def parse(cls, name: str) -> Ticket | None:
+        """Return the ticket of that file name, or None if it names none."""
+        match = _TICKET.fullmatch(name)
+        if match is None or not is_id(match["id"]):
+            return None
+        return cls(int(match["priority"]), int(match["order"]), match["id"], int(match["claim"]))
+
+
+def final_name(state: State, claim: int) -> str:
+    """Return the name of a finished job's ticket in its home: ``done.c1.qjob``."""
+    return f"{state}.c{claim}{TICKET_SUFFIX}"
+
+
+_FINAL_NAME = re.compile(r"(?P<state>done|failed|cancelled)\.c(?P<claim>\d+)" + re.escape(TICKET_SUFFIX))
+
+
+def parse_final_name(name: str) -> tuple[State, int] | None:
+    """Return state and claim of a finished job's ticket, or None if `name` is none."""
+    match = _FINAL_NAME.fullmatch(name)
+    return None if match is None else (State(match["state"]), int(match["claim"]))
+
+
+_PRIORITY = re.compile(r"(?P<number>\d{1,6})(?:-(?P<label>[A-Za-z0-9][A-Za-z0-9_-]*))?")
+
+
+def parse_priority(folder: str) -> tuple[int, str] | None:
+    """Return number and label of a priority's directory name, or None if `folder` is none."""
+    match = _PRIORITY.fullmatch(folder)
+    return None if match is None else (int(match["number"]), match["label"] or "")
+
+
+# ---------------------------------------------------------------- record
+
+
+def utc(now: datetime) -> str:
+    """Return a time as the records write it: UTC, ISO 8601, six decimals, ``Z``."""
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def blank_record(job_id: str, name: str) -> dict[str, Any]:
+    """Return the status record of a job of which nothing is known but its id and name."""
+    return {
+        "format": STATUS_FORMAT,
+        "id": job_id,
+        "name": name,
+        "user": None,
+        "state": State.QUEUED.value,
+        "priority": None,
+        "place": None,
+        "ahead": None,
+        "reason": "not yet accepted",
+        "eta_start": None,
+        "eta_finish": None,
+        "phase": None,
+        "progress": {"batch": 0, "n_batches": None, "fraction": 0.0},
+        "submitted": None,
+        "accepted": None,
+        "started": None,
+        "finished": None,
+        "updated": None,
+        "server": None,
+        "attempt": 0,
+        "config_version": None,
+        "result": None,
+        "error": None,
+    }
+
+
+_COPIED = {
+    "accepted": ("name", "user", "uid", "priority", "submitted", "config_version", "tags"),
+    "rejected": ("name", "user", "uid", "priority", "submitted", "error", "rejected"),
+    "moved": ("priority",),
+    "claimed": ("server",),
+    "started": ("attempt", "config_version"),
+    "phase": ("phase",),
+    "committed": ("result", "server"),
+    "failed": ("error",),
+    "cancelled": ("error",),
+}
+_STATE_AFTER = {
+    "accepted": State.QUEUED,
+    "rejected": State.REJECTED,
+    "held": State.HELD,
+    "released": State.QUEUED,
+    "claimed": State.RUNNING,
+    "requeued": State.QUEUED,
+    "committed": State.DONE,
+    "failed": State.FAILED,
+    "cancelled": State.CANCELLED,
+}
+
+
+def with_event(record: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the status record after one more event.
+
+    Parameters
+    ----------
+    record:
+        The record so far, see `blank_record`.
+    event:
+        ``{"at": time, "event": kind, …}`` with the fields of its kind.
+    """
+    kind, at = event["event"], event["at"]
+    new = dict(record)
+    new.update({key: event[key] for key in _COPIED.get(kind, ()) if key in event})
+    state = _STATE_AFTER.get(kind)
+    if state is not None:
+        new.update(state=state.value, phase=None, reason=event.get("reason"))
+        new["finished"] = at if state.final else None
+    if kind == "accepted":
+        new.update(accepted=at, progress=_progress(0, event.get("n_batches")))
+    elif kind == "claimed":
+        new.update(phase="compiling", started=None, error=None, progress=_progress(0, _n_batches(new)))
+    elif kind == "started":
+        new.update(started=at, phase="acquiring", progress=_progress(0, event.get("n_batches")))
+    elif kind == "requeued":
+        new.update(server=None, started=None, progress=_progress(0, _n_batches(new)))
+    elif kind == "committed":
+        new.update(progress=_progress(_n_batches(new) or 0, _n_batches(new)))
+    new["updated"] = at
+    return new
+
+
+def with_progress(record: Mapping[str, Any], batch: int, n_batches: int, at: str) -> dict[str, Any]:
+    """Return the status record after `batch` of `n_batches` batches."""
+    return {**record, "progress": _progress(batch, n_batches), "updated": at}
+
+
+def _n_batches(record: Mapping[str, Any]) -> int | None:
+    n_batches: int | None = record["progress"]["n_batches"]
+    return n_batches
+
+
+def _progress(batch: int, n_batches: int | None) -> dict[str, Any]:
+    fraction = batch / n_batches if n_batches else 0.0
+    return {"batch": batch, "n_batches": n_batches, "fraction": round(fraction, 6)}
+
+
+def record_of(job_id: str, events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the status record that all events of a job add up to."""
+    record = blank_record(job_id, job_id)
+    for event in events:
+        record = with_event(record, event)
+    return record
