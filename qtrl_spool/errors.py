@@ -5,6 +5,7 @@
     QtrlSpoolError                      anything this package raises on purpose
     ├── SubmitterError                  whoever wrote the job can mend it
     │   ├── BundleError                 a drop that is no bundle: not a ZIP, no sequence, too large, …
+    │   │   └── UnfinishedError         its end has not arrived: it may still become whole
     │   ├── ManifestError               job.yaml: unknown key, wrong type
     │   ├── SequenceError               a sequence that cannot be compiled (also a ValueError)
     │   │   ├── UnknownPulseError       a pulse key that the library does not have (also a KeyError)
@@ -15,6 +16,7 @@
     │   ├── ProcessingError             a step of the chain that cannot do what it is told
     │   └── UsageError                  a command or call with arguments that make no sense
     ├── NotFoundError                   no such spool, job, path, version (also a LookupError)
+    │   └── UnknownPathError            a configuration path that is not there (also a KeyError)
     ├── WaitTimeoutError                waited long enough (also a TimeoutError)
     ├── OperatorError                   the lab admin can mend it
     │   ├── StorageError                the share is full, read-only, gone
@@ -80,6 +82,10 @@ class BundleError(SubmitterError):
     """What was dropped is no bundle."""
 
 
+class UnfinishedError(BundleError):
+    """What was dropped ends too early: more may come and make it whole."""
+
+
 class ManifestError(SubmitterError):
     """``job.yaml`` says something that it may not."""
 
@@ -113,7 +119,11 @@ class ElementError(SequenceError, IndexError):
 
 
 class ConfigError(SubmitterError, ValueError):
-    """A configuration document or patch that is wrong, with its place."""
+    """A configuration document or patch that is wrong, with its place.
+
+    ``problems`` lists everything that is wrong with it, this error itself if it stands alone;
+    ``excerpt`` is the line of the text with a caret below, where it was read from one.
+    """
 
     def __init__(
         self,
@@ -122,9 +132,15 @@ class ConfigError(SubmitterError, ValueError):
         where: str | None = None,
         hint: str | None = None,
         problems: tuple[ConfigError, ...] = (),
+        excerpt: str | None = None,
     ) -> None:
         super().__init__(message, where=where, hint=hint)
         self.problems = problems or (self,)
+        self.excerpt = excerpt
+
+    def report(self) -> str:
+        """Return every problem, one below the other, each with its line and caret where it has one."""
+        return "\n".join(f"{each}\n{each.excerpt}" if each.excerpt else str(each) for each in self.problems)
 
 
 class PatchError(ConfigError):
@@ -149,6 +165,12 @@ class NotFoundError(QtrlSpoolError, LookupError):
     """There is no such spool, job, path or version."""
 
     exit_status = 3
+
+
+class UnknownPathError(NotFoundError, KeyError):
+    """A configuration path that is not there."""
+
+    __str__ = QtrlSpoolError.__str__
 
 
 class WaitTimeoutError(QtrlSpoolError, TimeoutError):

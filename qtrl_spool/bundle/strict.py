@@ -1,0 +1,241 @@
+"""JSON and text read strictly, for what comes from outside; and the canonical JSON that we write.
+
+The standard reader takes duplicate keys, NaN, Infinity, ``1e999``, lone surrogates and numbers of a
+million digits, and dies of deep nesting; here each is a `BundleError` that says so. A text which
+only ends too early is an `UnfinishedError`: a slow copy may still bring the rest.
+
+Known limit: the line of a duplicate key is not known, so the message shows the mapping it is in.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from qtrl_spool.bundle.limits import Limits
+from qtrl_spool.bundle.names import printable
+from qtrl_spool.errors import BundleError, UnfinishedError
+
+_MAX_DIGITS = 19
+_INT_RANGE = 2**63
+_FRAGMENT_AT_END = re.compile(r"[\s{\[,:]*[-+.\w]*\s*\Z")
+_STRING_TO_END = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*\\?\Z', re.DOTALL)
+_ESCAPE_AT_END = re.compile(r"\\?u?[0-9A-Fa-f]{0,4}\Z")
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89A-Fa-f]")
+
+
+def decode(data: bytes, where: str) -> str:
+    """Return the text of UTF-8 `data`, without a byte order mark.
+
+    Raises
+    ------
+    UnfinishedError
+        If it holds NUL bytes (room reserved by a copy that has not filled it) or ends within a character.
+    BundleError
+        If it is in another encoding.
+    """
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        raise BundleError("the text is UTF-16", where=where, hint="save it as UTF-8")
+    if b"\0" in data:
+        raise UnfinishedError(
+            "the text holds NUL bytes, as a copy does that was never finished",
+            where=where,
+            hint="copy it again",
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if error.end == len(data) and error.reason == "unexpected end of data":
+            raise UnfinishedError(
+                "the text ends within a character", where=where, hint="copy it again"
+            ) from error
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BundleError(
+            "the text is not UTF-8", where=f"{where}:{line}", hint="save it as UTF-8"
+        ) from error
+
+
+def parse_json(text: str, where: str, limits: Limits) -> Any:
+    """Return the tree of a JSON text.
+
+    Raises
+    ------
+    UnfinishedError
+        If the text ends before it is whole.
+    BundleError
+        If it is no JSON, or breaks one of the rules above.
+    """
+    if text.count(",") + text.count("[") + text.count("{") > limits.max_values:
+        raise BundleError(
+            f"the text holds more than {limits.max_values} values",
+            where=where,
+            hint="write sweeps as {sweep: …}, {linspace: …}; or the admin raises limits: max_values in spool.yaml",
+        )
+    hooks = _Hooks(where)
+    try:
+        tree = json.loads(
+            text,
+            object_pairs_hook=hooks.mapping,
+            parse_constant=hooks.constant,
+            parse_float=hooks.decimal,
+            parse_int=hooks.integer,
+        )
+    except RecursionError as error:
+        raise _too_deep(where, limits) from error
+    except json.JSONDecodeError as error:
+        raise _syntax_error(text, where, error) from error
+    _check_depth(tree, where, limits)
+    if _SURROGATE_ESCAPE.search(text):
+        _check_surrogates(tree, where)
+    return tree
+
+
+@dataclass(frozen=True)
+class _Hooks:
+    """What the standard reader asks for each mapping and number; `where` goes into the messages."""
+
+    where: str
+
+    def mapping(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) == len(pairs):
+            return found
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        shown = printable(json.dumps(found, ensure_ascii=False))
+        self._refuse(f"the key {printable(twice)!r} stands twice in one mapping, {shown}", "keep one of them")
+
+    def constant(self, word: str) -> NoReturn:
+        self._refuse(f"{word} is no number that JSON or an instrument knows", "write a finite number")
+
+    def decimal(self, digits: str) -> float:
+        value = float(digits)
+        if math.isinf(value):
+            self._refuse(f"the number {printable(digits)} is too large", "write a finite number")
+        return value
+
+    def integer(self, digits: str) -> int:
+        if len(digits) > _MAX_DIGITS and len(digits.lstrip("-")) > _MAX_DIGITS - 1:
+            self._refuse(f"the whole number {digits[:24]}… is too large", "write it as 1.0e20 if it is meant")
+        return int(digits)
+
+    def _refuse(self, message: str, hint: str) -> NoReturn:
+        raise BundleError(message, where=self.where, hint=hint)
+
+
+def _syntax_error(text: str, where: str, error: json.JSONDecodeError) -> BundleError:
+    place = f"{where}:{error.lineno}:{error.colno}"
+    if _may_grow(text, error):
+        return UnfinishedError("the JSON ends before it is complete", where=place, hint="copy it again")
+    return BundleError(
+        f"this is no JSON: {error.msg}", where=place, hint="mend that line; YAML is read from *.yaml"
+    )
+
+
+def _may_grow(text: str, error: json.JSONDecodeError) -> bool:
+    if error.msg == "Extra data":
+        return False
+    patterns = (_FRAGMENT_AT_END, _STRING_TO_END, _ESCAPE_AT_END)
+    return any(pattern.match(text, error.pos) for pattern in patterns)
+
+
+def _too_deep(where: str, limits: Limits) -> BundleError:
+    return BundleError(
+        f"lists or mappings are nested more than {limits.max_depth} deep",
+        where=where,
+        hint="a sequence needs fewer than ten",
+    )
+
+
+def _check_depth(tree: Any, where: str, limits: Limits) -> None:
+    level = [tree]
+    for _ in range(limits.max_depth + 1):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise _too_deep(where, limits)
+
+
+def _check_surrogates(tree: Any, where: str) -> None:
+    try:
+        json.dumps(tree, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = printable(str(error.object)[error.start])
+        raise BundleError(
+            f"{half} is half a character", where=where, hint="write the character itself"
+        ) from error
+
+
+def check_plain(tree: Any, where: str, limits: Limits) -> None:
+    """Refuse a tree (read from YAML) that JSON could not hold: other keys than text, NaN, tags, ….
+
+    Raises
+    ------
+    BundleError
+        With the path of the value.
+    """
+    stack: list[tuple[tuple[str, ...], Any]] = [((), tree)]
+    while stack:
+        path, node = stack.pop()
+        if len(path) > limits.max_depth:
+            raise _too_deep(where, limits)
+        if isinstance(node, dict):
+            _check_keys(node, path, where)
+            stack += [((*path, key), value) for key, value in node.items()]
+        elif isinstance(node, list):
+            stack += [((*path, str(index)), value) for index, value in enumerate(node)]
+        elif not _is_plain(node):
+            shown = printable(repr(node))
+            raise BundleError(
+                f"{'/'.join(path)} is {shown}, which a sequence cannot hold",
+                where=where,
+                hint="write texts, finite numbers, true, false, null, lists and mappings",
+            )
+
+
+def _check_keys(node: dict[Any, Any], path: tuple[str, ...], where: str) -> None:
+    for key in node:
+        if not isinstance(key, str) or not _is_plain(key):
+            shown = printable(repr(key))
+            raise BundleError(
+                f"{'/'.join(path) or 'the top level'} has the key {shown}, keys must be texts",
+                where=where,
+                hint="put it in quotes",
+            )
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, str):
+        return value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, int):
+        return -_INT_RANGE <= value < _INT_RANGE
+    return value is None
+
+
+def canonical_json(tree: Any) -> bytes:
+    """Return `tree` as compact UTF-8 JSON, keys in their order; floats read back exactly.
+
+    Raises
+    ------
+    BundleError
+        If it holds something that JSON cannot.
+    """
+    write: Callable[[Any], str] = json.JSONEncoder(
+        ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    ).encode
+    try:
+        return write(tree).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BundleError(f"the sequence cannot be written as JSON: {error}") from error
