@@ -1,0 +1,152 @@
+"""States to populations: selecting, heralding, averaging, binning and readout correction.
+
+Discarded shots stay where they are, marked as `DISCARDED` in labels and NaN in numbers, so that
+every array keeps its shape and no shot is preferred for being early or late; everything here that
+counts or averages leaves them out. An element without any shot left is NaN, never a silent zero.
+
+Standard errors are those of the multinomial distribution, carried through the correction: for
+corrected = A · fractions, variance = (A∘A · fractions - corrected²) / n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtrl_spool.axes import POPULATION_AXES, STATE_AXES, Labelled
+from qtrl_spool.errors import ProcessingError
+from qtrl_spool.processing.classification import DISCARDED
+
+Estimate = tuple[Labelled, Labelled]
+
+
+def passing(heralds: Labelled, target: int) -> Labelled:
+    """Return which shots [repetition, element] have every readout's herald label at `target`."""
+    require(heralds, STATE_AXES, "the herald labels")
+    return Labelled((heralds.values == target).all(axis=0), STATE_AXES[1:])
+
+
+def discard(data: Labelled, kept: Labelled) -> Labelled:
+    """Return `data` with the shots marked that are not in `kept` [repetition, element]."""
+    mask = kept.values
+    for position, name in enumerate(data.axes):
+        if name not in kept.axes:
+            mask = np.expand_dims(mask, position)
+    if np.issubdtype(data.values.dtype, np.integer):
+        return Labelled(np.where(mask, data.values, data.values.dtype.type(DISCARDED)), data.axes)
+    return Labelled(np.where(mask, data.values, data.values.dtype.type(np.nan)), data.axes)
+
+
+def average(data: Labelled, axis: str) -> Estimate:
+    """Return mean and standard error of the shots that were not discarded, along `axis`."""
+    at = data.axis(axis)
+    values = data.values.astype(np.float64)
+    valid = values >= 0 if np.issubdtype(data.values.dtype, np.integer) else np.isfinite(values)
+    n = valid.sum(axis=at)
+    kept = np.where(valid, values, 0.0)
+    mean = divide(kept.sum(axis=at), n)
+    variance = np.maximum(divide((kept**2).sum(axis=at), n) - mean**2, 0.0)
+    rest = data.axes[:at] + data.axes[at + 1 :]
+    return Labelled(_f4(mean), rest), Labelled(_f4(np.sqrt(divide(variance, n))), rest)
+
+
+def individual(labels: Labelled, matrices: NDArray[np.float64] | None, n_levels: int) -> Estimate:
+    """Return populations and standard errors of every readout on its own.
+
+    Parameters
+    ----------
+    labels:
+        Axes `STATE_AXES`.
+    matrices:
+        Probabilities M[measured, prepared]; axes: readout, level, level. None corrects nothing.
+    n_levels:
+        Number of levels the classifier tells apart.
+
+    Returns
+    -------
+    tuple of Labelled
+        Axes `POPULATION_AXES`, float32.
+    """
+    require(labels, STATE_AXES, "the labels")
+    counts = np.stack([(labels.values == level).sum(axis=1) for level in range(n_levels)], axis=1)
+    n = counts.sum(axis=1, keepdims=True)
+    fractions = divide(counts, n)
+    if matrices is None:
+        matrices = np.broadcast_to(np.eye(n_levels), (len(counts), n_levels, n_levels))
+    inverse = np.linalg.inv(matrices)
+    corrected = inverse @ fractions
+    error = _error(corrected, inverse**2 @ fractions, n)
+    return Labelled(_f4(corrected), POPULATION_AXES), Labelled(_f4(error), POPULATION_AXES)
+
+
+def joint_bins(labels: Labelled, rows: Sequence[int], n_levels: int, axis: str) -> tuple[Labelled, Labelled]:
+    """Count how often the readouts `rows` were found together in each combination of levels.
+
+    Returns
+    -------
+    tuple of Labelled
+        Fractions [`axis`, element], the first of `rows` the most significant digit, and the number
+        of shots [element] in which none of them was discarded.
+    """
+    require(labels, STATE_AXES, "the labels")
+    chosen = labels.values[list(rows)].astype(np.int64)
+    digits = n_levels ** np.arange(len(rows) - 1, -1, -1)
+    index = np.tensordot(digits, chosen, axes=1)
+    index[(chosen < 0).any(axis=0)] = DISCARDED
+    n_bins = n_levels ** len(rows)
+    counts = np.stack([np.bincount(column[column >= 0], minlength=n_bins) for column in index.T], axis=1)
+    n = counts.sum(axis=0)
+    return Labelled(_f4(divide(counts, n)), (axis, "element")), Labelled(n, ("element",))
+
+
+def joint(bins: Labelled, n: Labelled, matrices: NDArray[np.float64] | None) -> Estimate:
+    """Correct joint populations; the first matrix belongs to the most significant digit of the bins.
+
+    Parameters
+    ----------
+    bins, n:
+        What `joint_bins` returned.
+    matrices:
+        M[measured, prepared] of the readouts, in the order of the bins; axes: readout, level, level.
+        None only gives the standard errors.
+    """
+    fractions = bins.values.astype(np.float64)
+    corrected = second = fractions
+    if matrices is not None:
+        inverse = np.asarray(np.linalg.inv(matrices), np.float64)
+        corrected, second = _along(inverse, fractions), _along(inverse**2, fractions)
+    error = _error(corrected, second, n.values)
+    return Labelled(_f4(corrected), bins.axes), Labelled(_f4(error), bins.axes)
+
+
+def _along(matrices: NDArray[np.float64], bins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Apply one matrix to each digit of the bins: the Kronecker product, never formed."""
+    n_digits, n_levels = matrices.shape[:2]
+    cube = bins.reshape((n_levels,) * n_digits + bins.shape[1:])
+    for digit, matrix in enumerate(matrices):
+        cube = np.moveaxis(np.tensordot(matrix, cube, axes=(1, digit)), 0, digit)
+    return np.asarray(cube.reshape(bins.shape))
+
+
+def _error(corrected: NDArray[Any], second: NDArray[Any], n: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(np.sqrt(divide(np.maximum(second - corrected**2, 0.0), n)))
+
+
+def divide(numerator: NDArray[Any], n: NDArray[Any]) -> NDArray[np.float64]:
+    """Return numerator / n, NaN where there is no shot to divide by."""
+    some = np.broadcast_to(n > 0, numerator.shape)
+    missing = np.full(numerator.shape, np.nan)
+    return np.asarray(np.divide(numerator, n, out=missing, where=some))
+
+
+def require(data: Labelled, axes: tuple[str, ...], what: str) -> None:
+    """Refuse data whose axes are not `axes`."""
+    if data.axes != axes:
+        raise ProcessingError(f"{what} have the axes [{', '.join(data.axes)}], expected [{', '.join(axes)}]")
+
+
+def _f4(values: NDArray[Any]) -> NDArray[np.float32]:
+    return values.astype(np.float32)

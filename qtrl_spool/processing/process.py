@@ -1,0 +1,182 @@
+"""Runs a chain over the data of a job, and says which of its results are the job's.
+
+``state`` is the last classification that is no herald; ``population`` and ``population_err`` keep
+all levels of the last correction, or of ``state`` where nothing was corrected; ``kept`` is there
+where heralding selects. Every other result keeps its ``result_name``, its standard error that name
+with ``_err``. The rotated points of the Heterodyne step are not repeated: ``iq`` holds the points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtrl_spool.axes import IQ_AXES, STATE_AXES, Labelled
+from qtrl_spool.errors import ProcessingError
+from qtrl_spool.processing import counting
+from qtrl_spool.processing.chain import Step, chain_steps, readout_labels, readout_order
+from qtrl_spool.processing.demodulation import heterodyne
+from qtrl_spool.processing.steps import STEPS
+from qtrl_spool.processing.work import Work, is_labels, leave_out, numbers, readout_label
+
+POINTS = "Heterodyne"
+
+
+@dataclass(frozen=True)
+class Processed:
+    """What a chain makes of the data.
+
+    Attributes
+    ----------
+    variables:
+        ``state`` (axes `STATE_AXES`, int8, -1 = discarded), ``population`` and ``population_err``
+        (axes `POPULATION_AXES`, float32), ``kept`` (bool; axes: repetition, element), and the
+        other results of the chain under their names.
+    fits:
+        For each readout each kind of fit (``exp``, ``sin_exp``, ``cos``) and the name of the best.
+    notes:
+        What was left out, and why; sentences.
+    coordinates:
+        Labels along the axes that are not those of the data, such as ``joint_56``: ``00``, ``01``, …
+    """
+
+    variables: Mapping[str, Labelled]
+    fits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    coordinates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def demodulate(raw: Labelled, adc_tree: Mapping[str, Any], readouts: tuple[str, ...]) -> Labelled:
+    """Return the IQ points of one batch of raw traces, by the chain's Heterodyne step.
+
+    Parameters
+    ----------
+    raw:
+        Axes `RAW_AXES`; one batch, whose mean is taken off.
+    adc_tree:
+        The effective document ``adc``.
+    readouts:
+        Those to demodulate, in the order of ``freq_labels``.
+    """
+    step = next((step for step in chain_steps(adc_tree) if step.type == "Heterodyne"), None)
+    if step is None:
+        raise ProcessingError(
+            "the backend gave raw traces, and no enabled Heterodyne step demodulates them",
+            where="adc/processing",
+        )
+    try:
+        return _demodulate(raw, step, readouts, adc_tree)
+    except ProcessingError as error:
+        raise _at(step, error) from error
+
+
+def _demodulate(
+    raw: Labelled, step: Step, readouts: tuple[str, ...], adc_tree: Mapping[str, Any]
+) -> Labelled:
+    labels = [readout_label(label) for label in step.kwargs["freq_labels"]]
+    settings = adc_tree.get("hardware_settings") or {}
+    rate = numbers(step.kwargs.get("sample_rate", settings.get("sample_rate")), "sample_rate")
+    known = numbers(step.kwargs["frequencies"], "frequencies")
+    if len(known) != len(labels):
+        raise ProcessingError(f"frequencies has {len(known)} entries, freq_labels {len(labels)}")
+    readout_order(adc_tree, readouts)
+    frequencies = [known[labels.index(label)] for label in readouts]
+    return heterodyne(raw, np.asarray(frequencies, np.float64), rate)
+
+
+def process(
+    iq: Labelled,
+    adc_tree: Mapping[str, Any],
+    *,
+    readouts: tuple[str, ...],
+    x_axis: NDArray[Any],
+) -> Processed:
+    """Run the chain of `adc_tree` over the points of a job.
+
+    Parameters
+    ----------
+    iq:
+        Points as demodulated, before rotation; axes `IQ_AXES`.
+    adc_tree:
+        The effective document ``adc``.
+    readouts:
+        Labels along the axis readout, in the order of ``freq_labels``.
+    x_axis:
+        Value of each element.
+    """
+    _check_data(iq, readouts, x_axis)
+    readout_order(adc_tree, readouts)
+    work = Work(
+        readouts=tuple(readouts),
+        labels=readout_labels(adc_tree) or tuple(readouts),
+        x_axis=np.asarray(x_axis, np.float64),
+        n_triggers=iq.size("trigger"),
+        results={POINTS: iq},
+    )
+    for step in chain_steps(adc_tree):
+        work = _run(work, step)
+    return _processed(work)
+
+
+def _check_data(iq: Labelled, readouts: tuple[str, ...], x_axis: NDArray[Any]) -> None:
+    if iq.axes != IQ_AXES:
+        raise ProcessingError(f"IQ points have the axes {iq.axes}, expected {IQ_AXES}")
+    if iq.size("readout") != len(readouts):
+        raise ProcessingError(f"IQ points of {iq.size('readout')} readouts, named are {', '.join(readouts)}")
+    if iq.size("element") != len(x_axis):
+        raise ProcessingError(f"IQ points of {iq.size('element')} elements, the x axis has {len(x_axis)}")
+
+
+def _run(work: Work, step: Step) -> Work:
+    source = str(step.kwargs.get("input_name"))
+    if source in work.left_out and source not in work.results:
+        result = str(step.kwargs.get("result_name"))
+        return leave_out(work, result, f"{step.name} left out, as {source} is")
+    try:
+        return STEPS[step.type](work, **step.kwargs)
+    except ProcessingError as error:
+        raise _at(step, error) from error
+
+
+def _at(step: Step, error: ProcessingError) -> ProcessingError:
+    return ProcessingError(error.message, where=error.where or step.where, hint=error.hint)
+
+
+def _processed(work: Work) -> Processed:
+    chosen, state = _state(work)
+    variables: dict[str, Labelled] = {}
+    if state is not None:
+        population, error = work.corrected or counting.individual(state, None, work.n_levels)
+        variables = {"state": state, "population": population, "population_err": error}
+    if work.kept is not None:
+        variables["kept"] = work.kept
+    for name, data in work.results.items():
+        if name not in (POINTS, chosen) and name not in work.stand_ins:
+            variables[name] = data
+            if name in work.errors:
+                variables[f"{name}_err"] = work.errors[name]
+    return Processed(variables, dict(work.fits), work.notes, _coordinates(work))
+
+
+def _state(work: Work) -> tuple[str | None, Labelled | None]:
+    """Return the last classification that is no herald, with its name if it has one of its own."""
+    for name, data in reversed(list(work.results.items())):
+        if is_labels(data) and name not in work.heralds:
+            return name, data
+    for data in reversed(list(work.results.values())):
+        if data.axes == (*STATE_AXES, "trigger"):
+            return None, data.take("trigger", -1)
+    return None, None
+
+
+def _coordinates(work: Work) -> dict[str, tuple[str, ...]]:
+    coordinates = {}
+    for name, bins in work.bins.items():
+        digits = product(range(work.n_levels), repeat=len(bins.readouts))
+        coordinates[f"joint_{name}"] = tuple("".join(map(str, entry)) for entry in digits)
+    return coordinates
