@@ -30,7 +30,6 @@ _EMPTY = b"PK\x05\x06"
 _END = struct.Struct("<4s4H2LH")
 _ENTRY_BYTES = 46
 _CHUNK = 1 << 20
-_RATIO_FROM = 16 << 20
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _STORED, _DEFLATED = 0, 8
 _UNIX = 3
@@ -76,19 +75,19 @@ def read_members(data: bytes, where: str, limits: Limits) -> dict[str, bytes]:
     BundleError
         If it is no ZIP, or breaks a rule.
     """
+    import zlib
     from io import BytesIO
     from zipfile import BadZipFile, ZipFile
-    from zlib import error as ZlibError
 
     _check_directory(data, where, limits)
     try:
         with ZipFile(BytesIO(data)) as archive:
             entries = _checked_entries(archive.infolist(), where, limits)
             return _contents(archive, entries, where, limits)
-    except (BadZipFile, ZlibError, EOFError) as error:
+    except (BadZipFile, zlib.error, EOFError) as error:
         reason = printable(str(error))
         raise UnfinishedError(f"the ZIP is damaged: {reason}", where=where, hint="copy it again") from error
-    except (NotImplementedError, RuntimeError, ValueError, struct.error, OSError) as error:
+    except (NotImplementedError, RuntimeError, ValueError, struct.error) as error:
         reason = printable(str(error))
         raise BundleError(f"the ZIP cannot be read: {reason}", where=where, hint=_REPACK) from error
 
@@ -197,7 +196,7 @@ def _contents(
 
 def _read(archive: ZipFile, entry: ZipInfo, room: int, where: str, limits: Limits) -> bytes:
     """Return one member, counting while it is read: the sizes in the directory may lie."""
-    ratio_room = max(_RATIO_FROM, limits.max_ratio * entry.compress_size)
+    ratio_room = max(limits.max_bytes, limits.max_ratio * entry.compress_size)
     chunks, n_bytes = [], 0
     with archive.open(entry) as member:
         while chunk := member.read(_CHUNK):

@@ -20,7 +20,7 @@ from qtrl_spool.bundle.limits import Limits
 from qtrl_spool.bundle.manifest import Manifest
 from qtrl_spool.bundle.names import SHORT_LIST, is_ignored, member_of, printable
 from qtrl_spool.bundle.patchtext import dump_patch
-from qtrl_spool.bundle.strict import canonical_json, check_plain, decode, parse_json
+from qtrl_spool.bundle.strict import canonical_json, decode, parse_json, plain
 from qtrl_spool.errors import BundleError, ConfigError, did_you_mean
 
 FORMAT = "qtrl-sequence/1"
@@ -100,9 +100,12 @@ def from_members(members: Mapping[str, bytes], limits: Limits | None = None, whe
     trees = {
         role: _parse(text, names[role], f"{where}/{names[role]}", limits) for role, text in texts.items()
     }
+    sequence_at = f"{where}/{names['sequence']}"
     keep_text = "config" in names and _is_yaml(names["config"])
     return Bundle(
-        sequence=_checked_sequence(trees["sequence"], f"{where}/{names['sequence']}", limits),
+        sequence=_checked_sequence(
+            trees["sequence"], sequence_at, limits, from_yaml=_is_yaml(names["sequence"])
+        ),
         patch=_checked_patch(trees.get("config"), f"{where}/{names.get('config')}"),
         manifest=Manifest.from_dict(trees.get("job"), f"{where}/{names.get('job')}"),
         patch_text=texts["config"] if keep_text else None,
@@ -131,8 +134,9 @@ def from_text(text: str, name: str, limits: Limits | None = None) -> Bundle:
     tree = _parse(text, name, where, limits)
     if not isinstance(tree, Mapping):
         raise _no_mapping(tree, where)
+    sequence = {key: tree[key] for key in tree if key not in _SECTIONS}
     return Bundle(
-        sequence=_checked_sequence({key: tree[key] for key in tree if key not in _SECTIONS}, where, limits),
+        sequence=_checked_sequence(sequence, where, limits, from_yaml=_is_yaml(name)),
         patch=_checked_patch(tree.get("config"), f"{where}: config"),
         manifest=Manifest.from_dict(tree.get("job"), f"{where}: job"),
     )
@@ -169,9 +173,10 @@ def _parse(text: str, name: str, where: str, limits: Limits) -> Any:
     if not _is_yaml(name):
         return parse_json(text, where, limits)
     _check_yaml_size(text, where, limits)
-    from qtrl_spool.config.yaml12 import parse_yaml
+    from qtrl_spool.config import yaml12
 
-    return parse_yaml(text, where)
+    most = yaml12.Limits(limits.max_yaml_bytes, limits.max_depth, limits.max_yaml_bytes)
+    return yaml12.parse_yaml(text, where, limits=most)
 
 
 def _check_size(n_bytes: int, where: str, limits: Limits, most: int | None = None) -> None:
@@ -180,7 +185,7 @@ def _check_size(n_bytes: int, where: str, limits: Limits, most: int | None = Non
         raise BundleError(
             f"the drop has {n_bytes} bytes, more than the {most} that it may have",
             where=where,
-            hint="write sweeps as {sweep: …}, {linspace: …}; or the admin raises limits: max_bytes in spool.yaml",
+            hint="write sweeps as {sweep: …}; or the admin raises limits: max_bytes in spool.yaml",
         )
 
 
@@ -202,20 +207,19 @@ def _no_mapping(tree: object, where: str) -> BundleError:
     )
 
 
-def _checked_sequence(tree: Any, where: str, limits: Limits) -> Mapping[str, Any]:
+def _checked_sequence(tree: Any, where: str, limits: Limits, *, from_yaml: bool) -> Mapping[str, Any]:
     if not isinstance(tree, Mapping):
         raise _no_mapping(tree, where)
-    _check_format(tree, where)
-    appends = tree.get("appends")
+    sequence: Mapping[str, Any] = plain(tree, where, limits) if from_yaml else tree
+    _check_format(sequence, where)
+    appends = sequence.get("appends")
     if isinstance(appends, list) and len(appends) > limits.max_appends:
         raise BundleError(
             f"the sequence has {len(appends)} appends, more than the {limits.max_appends} that it may have",
             where=where,
             hint="write sweeps as {sweep: …}; or the admin raises limits: max_appends in spool.yaml",
         )
-    if not where.casefold().endswith(".json"):
-        check_plain(tree, where, limits)
-    return tree
+    return sequence
 
 
 def _check_format(tree: Mapping[str, Any], where: str) -> None:
@@ -249,7 +253,9 @@ def _patch_text(bundle: Bundle) -> str:
     """Return what ``config.yaml`` shall be, empty if there is no patch."""
     from qtrl_spool.config.yaml12 import parse_yaml
 
+    anew = dump_patch(bundle.patch) if bundle.patch else ""
     given = bundle.patch_text
-    if given and given.strip() and (parse_yaml(given, "config.yaml") or {}) == bundle.patch:
-        return given
-    return dump_patch(bundle.patch) if bundle.patch else ""
+    if not given or not given.strip():
+        return anew
+    said = parse_yaml(given, "config.yaml")
+    return given if (dump_patch(said) if said else "") == anew else anew

@@ -29,7 +29,7 @@ class Limits:
     max_unpacked_bytes:
         All members of a ZIP unpacked, counted while they are read.
     max_ratio:
-        Unpacked bytes for one packed byte, where a member unpacks to more than 16 MiB.
+        Unpacked bytes for one packed byte, where a member unpacks to more than `max_bytes`.
     max_yaml_bytes:
         One YAML text (YAML takes a hundred times as long to read as JSON).
     max_request_bytes:
@@ -44,7 +44,7 @@ class Limits:
 
     max_bytes: int = 64 * _MIB
     max_members: int = 64
-    max_unpacked_bytes: int = 256 * _MIB
+    max_unpacked_bytes: int = 128 * _MIB
     max_ratio: int = 200
     max_yaml_bytes: int = 1 * _MIB
     max_request_bytes: int = 256 * _KIB

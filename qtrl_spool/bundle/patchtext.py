@@ -14,10 +14,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from qtrl_spool.config.tree import Delete, New, Replace
 from qtrl_spool.errors import ConfigError
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[-/.][A-Za-z0-9_]+)*")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED = re.compile("[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]")
 
 
@@ -38,7 +40,7 @@ def _block(tree: Mapping[Any, Any], indent: str) -> list[str]:
         if isinstance(value, Mapping) and value:
             lines += [f"{indent}{_scalar(key)}:", *_block(value, indent + "  ")]
         else:
-            lines.append(f"{indent}{_scalar(key)}: {_flow(value)}")
+            lines.append(f"{indent}{_scalar(key)}: {_flow(value)}".rstrip())
     return lines
 
 
@@ -47,6 +49,10 @@ def _flow(value: Any) -> str:
         return "{" + ", ".join(f"{_scalar(key)}: {_flow(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_flow, value)) + "]"
+    if isinstance(value, Delete):
+        return "!delete "  # libyaml reads a tag up to the next blank, even in {…}
+    if isinstance(value, New | Replace):
+        return f"{'!new' if isinstance(value, New) else '!replace'} {_flow(value.value)}"
     return _scalar(value)
 
 
@@ -63,15 +69,13 @@ def _scalar(value: Any) -> str:
         return _text(value)
     raise ConfigError(
         f"a patch cannot hold {value!r}",
-        hint="give texts, numbers, true, false, None, lists and mappings; numpy values by .item() or .tolist()",
+        hint="give texts, numbers, true, false, None, lists and mappings; of numpy take .tolist()",
     )
 
 
 def _float(value: float) -> str:
-    if math.isnan(value):
-        return ".nan"
-    if math.isinf(value):
-        return ".inf" if value > 0 else "-.inf"
+    if not math.isfinite(value):
+        raise ConfigError(f"a patch cannot hold {value}", hint="give a finite number")
     mantissa, exponent_mark, exponent = repr(value).partition("e")
     return (mantissa if "." in mantissa else f"{mantissa}.0") + exponent_mark + exponent
 
@@ -79,5 +83,7 @@ def _float(value: float) -> str:
 def _text(value: str) -> str:
     if _PLAIN.fullmatch(value) and value.casefold() not in _WORDS:
         return value
+    if _SURROGATE.search(value):
+        raise ConfigError(f"a patch cannot hold {value!r}, it has half a character", hint="write it in full")
     quoted = json.dumps(value, ensure_ascii=False)
     return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)

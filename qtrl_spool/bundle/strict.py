@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -20,7 +21,7 @@ from qtrl_spool.bundle.limits import Limits
 from qtrl_spool.bundle.names import printable
 from qtrl_spool.errors import BundleError, UnfinishedError
 
-_MAX_DIGITS = 19
+_MAX_DIGITS = 20
 _INT_RANGE = 2**63
 _FRAGMENT_AT_END = re.compile(r"[\s{\[,:]*[-+.\w]*\s*\Z")
 _STRING_TO_END = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*\\?\Z', re.DOTALL)
@@ -73,7 +74,7 @@ def parse_json(text: str, where: str, limits: Limits) -> Any:
         raise BundleError(
             f"the text holds more than {limits.max_values} values",
             where=where,
-            hint="write sweeps as {sweep: …}, {linspace: …}; or the admin raises limits: max_values in spool.yaml",
+            hint="write sweeps as {sweep: …}; or the admin raises limits: max_values in spool.yaml",
         )
     hooks = _Hooks(where)
     try:
@@ -102,12 +103,11 @@ class _Hooks:
 
     def mapping(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
-        if len(found) == len(pairs):
-            return found
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        shown = printable(json.dumps(found, ensure_ascii=False))
-        self._refuse(f"the key {printable(twice)!r} stands twice in one mapping, {shown}", "keep one of them")
+        if len(found) < len(pairs):
+            ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
+            shown = f"{printable(twice)!r} stands twice in one mapping, {printable(json.dumps(found))}"
+            self._refuse(f"the key {shown}", "keep one of them")
+        return found
 
     def constant(self, word: str) -> NoReturn:
         self._refuse(f"{word} is no number that JSON or an instrument knows", "write a finite number")
@@ -119,7 +119,7 @@ class _Hooks:
         return value
 
     def integer(self, digits: str) -> int:
-        if len(digits) > _MAX_DIGITS and len(digits.lstrip("-")) > _MAX_DIGITS - 1:
+        if len(digits) > _MAX_DIGITS or not -_INT_RANGE <= int(digits) < _INT_RANGE:
             self._refuse(f"the whole number {digits[:24]}… is too large", "write it as 1.0e20 if it is meant")
         return int(digits)
 
@@ -176,34 +176,31 @@ def _check_surrogates(tree: Any, where: str) -> None:
         ) from error
 
 
-def check_plain(tree: Any, where: str, limits: Limits) -> None:
-    """Refuse a tree (read from YAML) that JSON could not hold: other keys than text, NaN, tags, ….
+def plain(tree: Any, where: str, limits: Limits, path: tuple[str, ...] = ()) -> Any:
+    """Return a tree that was read from YAML as plain dicts and lists, just what JSON can hold.
 
     Raises
     ------
     BundleError
-        With the path of the value.
+        With the path, where it holds other keys than text, a patch's marks, too large a number.
     """
-    stack: list[tuple[tuple[str, ...], Any]] = [((), tree)]
-    while stack:
-        path, node = stack.pop()
-        if len(path) > limits.max_depth:
-            raise _too_deep(where, limits)
-        if isinstance(node, dict):
-            _check_keys(node, path, where)
-            stack += [((*path, key), value) for key, value in node.items()]
-        elif isinstance(node, list):
-            stack += [((*path, str(index)), value) for index, value in enumerate(node)]
-        elif not _is_plain(node):
-            shown = printable(repr(node))
-            raise BundleError(
-                f"{'/'.join(path)} is {shown}, which a sequence cannot hold",
-                where=where,
-                hint="write texts, finite numbers, true, false, null, lists and mappings",
-            )
+    if len(path) > limits.max_depth:
+        raise _too_deep(where, limits)
+    if isinstance(tree, Mapping):
+        _check_keys(tree, path, where)
+        return {key: plain(value, where, limits, (*path, key)) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [plain(value, where, limits, (*path, str(index))) for index, value in enumerate(tree)]
+    if not _is_plain(tree):
+        raise BundleError(
+            f"{'/'.join(path)} is {printable(repr(tree))}, which a sequence cannot hold",
+            where=where,
+            hint="write texts, finite numbers, true, false, null, lists and mappings",
+        )
+    return tree
 
 
-def _check_keys(node: dict[Any, Any], path: tuple[str, ...], where: str) -> None:
+def _check_keys(node: Mapping[Any, Any], path: tuple[str, ...], where: str) -> None:
     for key in node:
         if not isinstance(key, str) or not _is_plain(key):
             shown = printable(repr(key))
