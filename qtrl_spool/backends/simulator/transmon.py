@@ -1,0 +1,278 @@
+"""A three-level transmon: its Hamiltonian, its losses, and what a drive makes of its state.
+
+With z the drive against its carrier, and in the frame of that carrier (U = W H W' + i dW/dt W')::
+
+    H / 2 pi = -(f_drive - f_qubit) n + anharmonicity/2 n (n - 1) + drive_rate/2 (z a + z* a')
+
+A step's propagator depends on |z| alone, but for a turn by arg z before and after: it is taken from
+a Chebyshev interpolation in |z|, exact to rounding. Steps are multiplied up to *chunks* of at most
+64. Loss, dephasing and a static detuning are slow against a chunk; they act as their average over
+the chunk in the interaction picture (first order of Magnus' series), so that a chunk costs one
+matrix of 9 x 9 and no accuracy is lost while the state turns many times within it.
+
+States are density matrices written row by row as 9 numbers; so are the superoperators on them.
+Pure. Checked against qutip in the tests.
+
+Known limits: three levels; strong drives that reach a fourth are not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtrl_spool.backends.simulator.chip import Qubit
+from qtrl_spool.backends.simulator.drive import Drive
+
+Complex = NDArray[np.complex128]
+
+LEVELS = 3
+LOWER: NDArray[np.float64] = np.diag(np.sqrt([1.0, 2.0]), 1)
+NUMBER: NDArray[np.float64] = np.diag([0.0, 1.0, 2.0])
+COHERENCE: NDArray[np.float64] = np.subtract.outer(np.arange(3.0), np.arange(3.0)).ravel()
+"""Of each of the 9 numbers of a state: how many quanta its row has more than its column."""
+DIAGONAL = [0, 4, 8]
+
+LONGEST_CHUNK = 64
+BLOCK = 4
+LOSS_PER_CHUNK = 0.02
+TURN_PER_CHUNK = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Chunks:
+    """How the state changes in each chunk of each distinct drive, in the frame of its carrier.
+
+    Attributes
+    ----------
+    change:
+        Superoperator of the chunk [chunk, 9, 9].
+    detuning:
+        What a static detuning of 1 Hz adds before it, to first order [chunk, 9, 9].
+    first, count:
+        Where the chunks of each drive begin, and how many it has [drive].
+    """
+
+    change: Complex
+    detuning: Complex
+    first: NDArray[np.int64]
+    count: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Idle:
+    """The undriven evolution, diagonalised: rho(t) = from_modes e^{rates t} to_modes rho(0)."""
+
+    rates: Complex
+    to_modes: Complex
+    from_modes: Complex
+
+
+def ground(qubit: Qubit) -> NDArray[np.float64]:
+    """Return the populations at rest [level]."""
+    ratio = qubit.thermal_population / (1 - qubit.thermal_population)
+    weights = ratio ** np.arange(LEVELS)
+    return np.asarray(weights / weights.sum())
+
+
+def jumps(qubit: Qubit) -> list[NDArray[np.float64]]:
+    """Return the Lindblad operators: relaxation, excitation, pure dephasing [3, 3], 1/sqrt(s)."""
+    up = qubit.thermal_population / qubit.t1
+    down = 1 / qubit.t1 - up
+    dephasing = max(0.0, 2 * qubit.dephasing_rate)
+    return [np.sqrt(down) * LOWER, np.sqrt(up) * LOWER.T, np.sqrt(dephasing) * NUMBER]
+
+
+def energies(qubit: Qubit, detuning: float) -> NDArray[np.float64]:
+    """Return the levels in a frame that is `detuning` (Hz) above the qubit, rad/s."""
+    n = np.arange(LEVELS)
+    return np.asarray(2 * np.pi * (-detuning * n + qubit.anharmonicity / 2 * n * (n - 1)))
+
+
+def idle(qubit: Qubit) -> Idle:
+    """Return the evolution of an undriven qubit in its own frame."""
+    levels = energies(qubit, 0.0)
+    operators = jumps(qubit)
+    loss = np.sum([np.kron(jump, jump) for jump in operators], axis=0)
+    decay = np.sum([jump.T @ jump for jump in operators], axis=0)
+    one = np.eye(LEVELS)
+    generator = loss - (np.kron(decay, one) + np.kron(one, decay)) / 2
+    rates, modes = np.linalg.eig(generator - 1j * np.diag(np.subtract.outer(levels, levels).ravel()))
+    return Idle(rates=rates, to_modes=np.linalg.inv(modes), from_modes=modes)
+
+
+def chunks(drives: Sequence[Drive], qubit: Qubit, local_oscillator: float, largest_detuning: float) -> Chunks:
+    """Return what each distinct drive does to the qubit.
+
+    Parameters
+    ----------
+    drives:
+        The distinct drives.
+    qubit:
+        The qubit that they drive.
+    local_oscillator:
+        Frequency that the drives are mixed with, Hz.
+    largest_detuning:
+        Largest static detuning that will be asked for, Hz; it bounds the length of a chunk.
+    """
+    kinds: dict[tuple[float, float, int], list[int]] = {}
+    for at, drive in enumerate(drives):
+        length = _chunk_length(drive, qubit, largest_detuning)
+        kinds.setdefault((drive.freq, drive.step, length), []).append(at)
+    first = np.zeros(len(drives), dtype=np.int64)
+    count = np.zeros(len(drives), dtype=np.int64)
+    changes, detunings, total = [], [], 0
+    for (freq, step, length), members in kinds.items():
+        z, valid, counts = _arranged([drives[at].samples for at in members], length)
+        first[members] = total + np.cumsum(counts) - counts
+        count[members] = counts
+        total += len(z)
+        unitaries = _steps(z, valid, energies(qubit, freq + local_oscillator - qubit.freq), qubit, step)
+        change, detuning = _averaged(unitaries, valid, qubit, step)
+        changes.append(change)
+        detunings.append(detuning)
+    empty = np.zeros((0, LEVELS**2, LEVELS**2), dtype=np.complex128)
+    return Chunks(np.concatenate([*changes, empty]), np.concatenate([*detunings, empty]), first, count)
+
+
+def _chunk_length(drive: Drive, qubit: Qubit, largest_detuning: float) -> int:
+    """Return how many steps of a drive make a chunk: a multiple of `BLOCK`."""
+    loss = 2 / qubit.t1 + 4 * max(0.0, qubit.dephasing_rate)
+    slow = min(LOSS_PER_CHUNK / loss, TURN_PER_CHUNK / max(2 * np.pi * largest_detuning, 1e-300))
+    longest = min(LONGEST_CHUNK, len(drive.samples), slow / drive.step)
+    return BLOCK * max(1, int(np.ceil(min(longest, LONGEST_CHUNK) / BLOCK)))
+
+
+def _arranged(
+    samples: Sequence[Complex], length: int
+) -> tuple[Complex, NDArray[np.bool_], NDArray[np.int64]]:
+    """Return the drives cut into rows of `length`, which entries are real, and the rows of each drive."""
+    sizes = np.array([len(one) for one in samples])
+    counts = -(-sizes // length)
+    rows = np.zeros(int(counts.sum()) * length, dtype=np.complex128)
+    valid = np.zeros(len(rows), dtype=bool)
+    begin = 0
+    for one, size, count in zip(samples, sizes.tolist(), counts.tolist(), strict=True):
+        rows[begin : begin + size] = one
+        valid[begin : begin + size] = True
+        begin += count * length
+    return rows.reshape(-1, length), valid.reshape(-1, length), counts
+
+
+def _steps(
+    z: Complex, valid: NDArray[np.bool_], levels: NDArray[np.float64], qubit: Qubit, step: float
+) -> Complex:
+    """Return the unitary of every step [chunk, step, 3, 3]; the identity where nothing is real."""
+    size = np.abs(z).ravel()
+    largest = max(float(size.max(initial=0.0)), 1e-12)
+    coefficients = _chebyshev(levels, np.pi * qubit.drive_rate, largest, step)
+    unitaries = _series(coefficients, 2 * size / largest - 1).reshape(*z.shape, LEVELS, LEVELS)
+    turn = np.divide(z.ravel(), size, out=np.ones(len(size), dtype=np.complex128), where=size > 0)
+    if not np.all(turn == 1):
+        turn = turn.reshape(z.shape)
+        for row, column in ((0, 1), (1, 2)):
+            unitaries[..., row, column] *= turn
+            unitaries[..., column, row] *= turn.conj()
+        unitaries[..., 0, 2] *= turn**2
+        unitaries[..., 2, 0] *= turn.conj() ** 2
+    unitaries[~valid] = np.eye(LEVELS)
+    return unitaries
+
+
+def _chebyshev(levels: NDArray[np.float64], rate: float, largest: float, step: float) -> Complex:
+    """Return coefficients [order, 9] of a step's unitary for amplitudes from 0 to `largest`."""
+    order = 14 + int(np.ceil(2 * rate * largest * step))
+    angles = np.pi * (np.arange(order) + 0.5) / order
+    amplitudes = largest * (np.cos(angles) + 1) / 2
+    coupling = LOWER + LOWER.T
+    hamiltonians = np.diag(levels) + rate * amplitudes[:, None, None] * coupling
+    values, vectors = np.linalg.eigh(hamiltonians)
+    phases = np.exp(-1j * values * step)
+    sampled = (vectors * phases[:, None, :]) @ vectors.transpose(0, 2, 1)
+    transform = 2 / order * np.cos(np.outer(np.arange(order), angles))
+    transform[0] /= 2
+    return np.asarray(transform @ sampled.reshape(order, -1))
+
+
+def _series(coefficients: Complex, x: NDArray[np.float64]) -> Complex:
+    """Return the Chebyshev series of each of the 9 entries at `x` [x, 9]."""
+    table = np.empty((len(coefficients), len(x)))
+    table[0] = 1.0
+    table[1] = x
+    for order in range(2, len(coefficients)):
+        np.multiply(2 * x, table[order - 1], out=table[order])
+        table[order] -= table[order - 2]
+    parts = np.ascontiguousarray(coefficients).view(np.float64)
+    return np.asarray(np.ascontiguousarray(table.T @ parts).view(np.complex128))
+
+
+def _averaged(
+    unitaries: Complex, valid: NDArray[np.bool_], qubit: Qubit, step: float
+) -> tuple[Complex, Complex]:
+    """Return the change of the state over each chunk, and what a static detuning of 1 Hz adds."""
+    blocks = unitaries
+    for _ in range(BLOCK.bit_length() - 1):
+        blocks = blocks[:, 1::2] @ blocks[:, ::2]
+    prefix = np.empty((len(blocks), blocks.shape[1] + 1, LEVELS, LEVELS), dtype=np.complex128)
+    prefix[:, 0] = np.eye(LEVELS)
+    for at in range(blocks.shape[1]):
+        np.matmul(blocks[:, at], prefix[:, at], out=prefix[:, at + 1])
+    weights = _trapezoid(valid, step)
+    slow, number = _interaction(prefix, weights, qubit)
+    evolved = _exponential(slow)
+    final = prefix[:, -1]
+    turned = np.einsum("cij,ckl->cikjl", final, final.conj()).reshape(len(final), 9, 9)
+    one = np.eye(LEVELS)
+    commutator = _left(number, one) - _right(number, one)
+    return turned @ evolved, -2j * np.pi * commutator
+
+
+def _trapezoid(valid: NDArray[np.bool_], step: float) -> NDArray[np.float64]:
+    """Return the weights of the block boundaries in an integral over time [chunk, boundary], s."""
+    lengths = step * valid.reshape(len(valid), -1, BLOCK).sum(axis=2)
+    weights = np.zeros((lengths.shape[0], lengths.shape[1] + 1))
+    weights[:, :-1] += lengths / 2
+    weights[:, 1:] += lengths / 2
+    return weights
+
+
+def _interaction(prefix: Complex, weights: NDArray[np.float64], qubit: Qubit) -> tuple[Complex, Complex]:
+    """Return the integrals over a chunk, both as U' . U, of the losses [chunk, 9, 9] and n [chunk, 3, 3]."""
+    adjoint = prefix.conj().swapaxes(2, 3)
+    lower = adjoint[..., :2] @ (prefix[..., 1:, :] * np.sqrt([[1.0], [2.0]]))
+    count = adjoint[..., 1:] @ (prefix[..., 1:, :] * np.array([[1.0], [2.0]]))
+    up = qubit.thermal_population / qubit.t1
+    down = 1 / qubit.t1 - up
+    emitted = _pairs(lower, weights)
+    loss = down * emitted + 2 * max(0.0, qubit.dephasing_rate) * _pairs(count, weights)
+    if up:
+        loss = loss + up * _pairs(lower.conj().swapaxes(2, 3), weights)
+    decay = np.einsum("ciiab->cba", loss.reshape(-1, 3, 3, 3, 3))
+    one = np.eye(LEVELS)
+    number = np.einsum("cb,cbij->cij", weights, count)
+    return loss - (_left(decay, one) + _right(decay, one)) / 2, number
+
+
+def _pairs(operator: Complex, weights: NDArray[np.float64]) -> Complex:
+    """Return the integral of c x c* (as a superoperator rho -> c rho c') [chunk, 9, 9]."""
+    flat = operator.reshape(*operator.shape[:2], 9)
+    product = (flat * weights[..., None]).swapaxes(1, 2) @ flat.conj()
+    return np.asarray(product.reshape(-1, 3, 3, 3, 3).transpose(0, 1, 3, 2, 4).reshape(-1, 9, 9))
+
+
+def _left(operator: Complex, one: NDArray[np.float64]) -> Complex:
+    return np.asarray(np.einsum("cij,kl->cikjl", operator, one).reshape(-1, 9, 9))
+
+
+def _right(operator: Complex, one: NDArray[np.float64]) -> Complex:
+    return np.asarray(np.einsum("ij,clk->cikjl", one, operator).reshape(-1, 9, 9))
+
+
+def _exponential(small: Complex) -> Complex:
+    """Return e to the power of small matrices, by Taylor's series to the fourth order."""
+    square = small @ small
+    rest = np.eye(9) / 2 + small / 6 + square / 24
+    return np.asarray(np.eye(9) + small + square @ rest)
