@@ -20,6 +20,7 @@ from qtrl_spool.errors import InternalError
 
 STATUS_FORMAT = "qtrl-status/1"
 TICKET_SUFFIX = ".qjob"
+DROP_SUFFIX = ".qjob"
 
 
 class State(StrEnum):
@@ -102,9 +103,11 @@ def after(state: State | None, move: Move) -> State:
 # ---------------------------------------------------------------- identity
 
 ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
-_ID = re.compile(
-    r"(?P<date>\d{8})-(?P<time>\d{6})-(?P<slug>[a-z0-9]+(?:-[a-z0-9]+)*)-(?P<random>[a-z0-9]{5})"
+_ID_PATTERN = (
+    r"\d{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])-(?:[01]\d|2[0-3])(?:[0-5]\d){2}"
+    r"-[a-z0-9]+(?:-[a-z0-9]+)*-[a-z0-9]{5}"
 )
+_ID = re.compile(_ID_PATTERN)
 _SLUG_LENGTH = 40
 
 
@@ -130,15 +133,8 @@ def make_id(name: str, *, now: datetime, letters: str) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Return whether `text` is a whole job id with a date that exists."""
-    match = _ID.fullmatch(text)
-    if match is None:
-        return False
-    try:
-        datetime.strptime(match["date"] + match["time"], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-    except ValueError:
-        return False
-    return True
+    """Return whether `text` is a whole job id."""
+    return _ID.fullmatch(text) is not None
 
 
 def date_of(job_id: str) -> str:
@@ -147,8 +143,7 @@ def date_of(job_id: str) -> str:
 
 
 _TICKET = re.compile(
-    r"(?P<priority>\d+)-(?P<order>\d+)-(?P<id>\d{8}-\d{6}-[a-z0-9-]+)\.c(?P<claim>\d+)"
-    + re.escape(TICKET_SUFFIX)
+    rf"(?P<priority>\d+)-(?P<order>\d+)-(?P<id>{_ID_PATTERN})\.c(?P<claim>\d+)" + re.escape(TICKET_SUFFIX)
 )
 
 
@@ -190,7 +185,7 @@ class Ticket:
     def parse(cls, name: str) -> Ticket | None:
         """Return the ticket of that file name, or None if it names none."""
         match = _TICKET.fullmatch(name)
-        if match is None or not is_id(match["id"]):
+        if match is None:
             return None
         return cls(int(match["priority"]), int(match["order"]), match["id"], int(match["claim"]))
 
@@ -256,13 +251,14 @@ def blank_record(job_id: str, name: str) -> dict[str, Any]:
 
 
 _COPIED = {
-    "accepted": ("name", "user", "uid", "priority", "submitted", "config_version", "tags"),
+    "accepted": ("name", "user", "uid", "priority", "submitted", "config_version", "tags", "instrument"),
     "rejected": ("name", "user", "uid", "priority", "submitted", "error", "rejected"),
     "moved": ("priority",),
     "claimed": ("server",),
     "started": ("attempt", "config_version"),
     "phase": ("phase",),
     "committed": ("result", "server"),
+    "error": ("error",),
     "failed": ("error",),
     "cancelled": ("error",),
 }

@@ -1,0 +1,542 @@
+"""The client: submit jobs, ask about them, steer them, read results and the default configuration.
+
+A `Spool` is a folder; a `Job` is an id in it. Every question is answered from files and needs no
+server; every change is a file dropped into ``incoming/`` or ``requests/``. Importing this module
+loads neither numpy nor h5py, and never a backend.
+
+Fails: with the exceptions of `qtrl_spool.errors`; a failed job raises what the server recorded.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtrl_spool import fs
+from qtrl_spool.errors import (
+    JobCancelledError,
+    NotFoundError,
+    QtrlSpoolError,
+    UsageError,
+    WaitTimeoutError,
+    from_record,
+)
+from qtrl_spool.job import DROP_SUFFIX, ID_LETTERS, State, make_id
+from qtrl_spool.spool import find, requests
+from qtrl_spool.spool.journal import PARTIAL, read_events
+from qtrl_spool.spool.layout import Layout
+
+if TYPE_CHECKING:
+    from qtrl_spool.bundle import Bundle, Manifest
+    from qtrl_spool.config import ConfigStore, Configuration
+    from qtrl_spool.results import Result
+    from qtrl_spool.sequence import SequenceWrapper
+
+_ANSWER_TIMEOUT_S = 10.0
+_FIRST_LOOK_S, _LATER_LOOK_S = 0.02, 0.5
+
+
+class Spool:
+    """A shared folder with jobs.
+
+    Parameters
+    ----------
+    path:
+        The spool's directory, as ``qtrl-spool init`` made it.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no spool.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._layout = Layout.of(path)
+
+    def __repr__(self) -> str:
+        return f"Spool({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The spool's directory."""
+        return self._layout.root
+
+    # ------------------------------------------------------------ jobs
+
+    def submit(
+        self,
+        sequence: SequenceWrapper | Path | str,
+        config: Mapping[str, Any] | None = None,
+        *,
+        priority: str | int = "normal",
+        name: str | None = None,
+        check: bool = True,
+        **manifest: Any,
+    ) -> Job:
+        """Queue a job; when this returns it survives a power cut.
+
+        Parameters
+        ----------
+        sequence:
+            A `SequenceWrapper`, or the path of anything that may be dropped: a folder, a
+            ``.qjob``, a ``.json`` or a ``.yaml`` file.
+        config:
+            Patch of only the settings that differ, keyed by document:
+            ``{'variables': {'Q6/freq': 5.41e9}}``. Merged over the bundle's own patch.
+        priority:
+            ``10``, ``'urgent'`` or ``'10-urgent'``.
+        name:
+            Of the job; else the manifest's, else the sequence's, else the file's.
+        check:
+            Whether to compile the sequence against the default configuration first.
+        **manifest:
+            Anything that ``job.yaml`` may say: ``n_reps``, ``n_batches``, ``tags``, ``notes``,
+            ``hold``, ``clip``, ``user``, ….
+
+        Raises
+        ------
+        SubmitterError
+            If the job could not run; all problems at once, and nothing is dropped.
+        """
+        bundle = self.bundle(sequence, config, name=name, **manifest)
+        if check:
+            self.check(bundle)
+        return self.drop(bundle, priority=priority)
+
+    def bundle(
+        self,
+        sequence: SequenceWrapper | Path | str,
+        config: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        **manifest: Any,
+    ) -> Bundle:
+        """Return what `submit` would drop, given the same arguments."""
+        from dataclasses import replace
+
+        from qtrl_spool.bundle import Bundle, Manifest, job_name
+
+        if isinstance(sequence, Path | str):
+            from qtrl_spool.spool.drops import read_drop
+
+            found, _ = read_drop(Path(sequence))
+            patch = _patched(found.patch, config)
+            merged = _manifest(found.manifest, manifest, name)
+            manifest_named = replace(merged, name=job_name(replace(found, manifest=merged), Path(sequence).name))
+            return replace(found, patch=patch, manifest=manifest_named)
+        own = _manifest(Manifest(), manifest, name or sequence.name)
+        return Bundle(sequence=sequence.to_dict(), patch=_patched({}, config), manifest=own)
+
+    def check(self, bundle: Bundle) -> None:
+        """Compile a bundle against the default configuration in force.
+
+        Raises
+        ------
+        SequenceError, ConfigError
+            With all problems of their kind.
+        """
+        from qtrl_spool import run
+
+        run.prepare(bundle, self.config.current())
+
+    def drop(self, bundle: Bundle, *, priority: str | int = "normal", job_id: str | None = None) -> Job:
+        """Drop a bundle into ``incoming/`` under a job id; with the same id, a retry is harmless."""
+        from qtrl_spool.bundle import job_name, pack
+
+        number = self._layout.priority(priority)
+        letters = "".join(secrets.choice(ID_LETTERS) for _ in range(5))
+        job_id = job_id or make_id(job_name(bundle, "job"), now=datetime.now(UTC), letters=letters)
+        folder = self._layout.incoming / self._layout.priority_folder(number)
+        fs.replace(folder / f"{job_id}{DROP_SUFFIX}", pack(bundle))
+        return Job(self, job_id)
+
+    def job(self, id: str) -> Job:
+        """Return the job named by its full id or any unambiguous part of it.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such job.
+        """
+        full_id = find.job_id(self._layout, id)
+        find.status(self._layout, full_id)
+        return Job(self, full_id)
+
+    def jobs(self, **wanted: Any) -> list[Job]:
+        """Return the jobs that fit, newest first: ``state``, ``user``, ``name``, ``since``, ``limit``."""
+        return [Job(self, record["id"]) for record in find.jobs(self._layout, **wanted)]
+
+    def queue(self) -> dict[str, Any]:
+        """Return the queue: ``running``, ``queued`` and ``held`` jobs in order, and the ``servers``."""
+        return find.queue(self._layout)
+
+    # ------------------------------------------------------------ steering
+
+    def ask(self, request: Mapping[str, Any], *, timeout: float = _ANSWER_TIMEOUT_S) -> dict[str, Any]:
+        """Drop a request and wait for its answer.
+
+        Raises
+        ------
+        QtrlSpoolError
+            If it was refused, with the server's reason.
+        WaitTimeoutError
+            If no server answered in time; the request stays and will be answered.
+        """
+        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}.yaml"
+        requests.send(self._layout, request, name)
+        reply = _poll(lambda: requests.answer(self._layout, name), timeout, longest=0.05)
+        if reply is None:
+            raise WaitTimeoutError(
+                f"no server answered within {timeout:g} s",
+                where=f"requests/{name}",
+                hint="the request stays and is answered when a server runs; remove the file to take it back",
+            )
+        if not reply.get("ok"):
+            raise from_record(
+                reply.get("error") or {"type": "JobFailedError", "message": reply.get("message")}
+            )
+        return reply
+
+    @property
+    def config(self) -> SpoolConfig:
+        """The default configuration, read and updated."""
+        return SpoolConfig(self)
+
+
+class Job:
+    """A job in a spool. It follows `concurrent.futures.Future` where it can.
+
+    Parameters
+    ----------
+    spool:
+        Where it is.
+    id:
+        Its full id.
+    """
+
+    def __init__(self, spool: Spool, id: str) -> None:
+        self._spool = spool
+        self._layout = spool._layout
+        self.id = id
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id}: {self.state}>"
+
+    # ------------------------------------------------------------ facts
+
+    def status(self) -> dict[str, Any]:
+        """Return the status document, with the place in the queue (1 runs next)."""
+        return find.status(self._layout, self.id)
+
+    @property
+    def state(self) -> str:
+        """One of ``queued held running paused done failed cancelled rejected``."""
+        return str(self.status()["state"])
+
+    @property
+    def place(self) -> int | None:
+        """Place in the queue: 1 runs next; None unless it is queued."""
+        place: int | None = self.status()["place"]
+        return place
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return str(self.status()["name"])
+
+    @property
+    def home(self) -> Path:
+        """The job's permanent home."""
+        return self._layout.home(self.id)
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return the job's events, oldest first."""
+        return read_events(self._layout, self.id)
+
+    def done(self) -> bool:
+        """Return whether the job came to an end, whichever."""
+        return State(self.state).final
+
+    def running(self) -> bool:
+        """Return whether a server runs the job."""
+        return self.state == State.RUNNING
+
+    def cancelled(self) -> bool:
+        """Return whether the job was cancelled."""
+        return self.state == State.CANCELLED
+
+    # ------------------------------------------------------------ waiting
+
+    def wait(self, timeout: float | None = None, *, progress: bool | None = None) -> Job:
+        """Wait until the job came to an end, with a progress bar in a terminal and in a notebook.
+
+        Parameters
+        ----------
+        timeout:
+            At most so long (s); None waits for ever.
+        progress:
+            Whether to show the bar; None decides by where the output goes.
+
+        Raises
+        ------
+        WaitTimeoutError
+            If it did not end in time.
+        """
+        with _showing(self.id, progress) as show:
+
+            def ended() -> dict[str, Any] | None:
+                record = self.status()
+                show(record)
+                return record if State(record["state"]).final else None
+
+            if _poll(ended, timeout) is None:
+                state = self.state
+                raise WaitTimeoutError(f"job {self.id} is still {state} after {timeout:g} s")
+        return self
+
+    def exception(self, timeout: float | None = None) -> QtrlSpoolError | None:
+        """Wait for the end and return why the job failed, or None if it is done."""
+        self.wait(timeout)
+        record = self.status()
+        if record["state"] == State.DONE:
+            return None
+        if record["error"]:
+            return from_record(record["error"])
+        return JobCancelledError(f"job {self.id} was {record['state']}", hint=record["reason"])
+
+    def result(self, timeout: float | None = None) -> Result:
+        """Wait for the end and return the result.
+
+        Raises
+        ------
+        QtrlSpoolError
+            If the job failed: the error that its status holds.
+        JobCancelledError
+            If it was cancelled.
+        WaitTimeoutError
+            If it did not end in time.
+        """
+        error = self.exception(timeout)
+        if error is not None:
+            raise error
+        from qtrl_spool.results import Result
+
+        return Result(self._spool.path / self.status()["result"])
+
+    def partial(self) -> Result:
+        """Return what was acquired so far; for a job that is done, its result.
+
+        Raises
+        ------
+        NotFoundError
+            If no batch has been acquired.
+        """
+        from qtrl_spool.results import Result
+
+        record = self.status()
+        path = self._spool.path / record["result"] if record["result"] else self.home / PARTIAL
+        if not path.exists():
+            raise NotFoundError(
+                f"job {self.id} has no partial result yet: it is {record['state']}",
+                hint="one is written about every second while it acquires",
+            )
+        return Result(path)
+
+    # ------------------------------------------------------------ steering
+
+    def cancel(self, *, now: bool = False) -> bool:
+        """Cancel the job: a queued one at once, a running one after its batch (`now`: at once).
+
+        Returns
+        -------
+        bool
+            False if it had ended otherwise already.
+        """
+        if self.done():
+            return self.cancelled()
+        self._spool.ask({"cancel": self.id, **({"now": True} if now else {})})
+        return True
+
+    def hold(self) -> None:
+        """Park the job until it is released."""
+        self._spool.ask({"hold": self.id})
+
+    def release(self) -> None:
+        """Let a held job run."""
+        self._spool.ask({"release": self.id})
+
+    def move(self, priority: str | int) -> None:
+        """Give the job another priority; it keeps its order among its equals."""
+        self._spool.ask({"move": self.id, "priority": priority})
+
+
+class SpoolConfig:
+    """The default configuration of a spool: ``spool.config['variables/Q6/freq']``.
+
+    Parameters
+    ----------
+    spool:
+        Whose configuration.
+    """
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+
+    def __getitem__(self, path: str) -> Any:
+        return self.current()[path]
+
+    def _store(self) -> ConfigStore:
+        from qtrl_spool.config import ConfigStore
+
+        return ConfigStore(self._spool._layout.config)
+
+    def current(self) -> Configuration:
+        """Return the configuration in force."""
+        return self._store().current()
+
+    def at(self, version: int) -> Configuration:
+        """Return the configuration as it was at `version`."""
+        return self._store().version(version)
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return every version: who made it, when, why."""
+        return self._store().log()
+
+    def diff(self, a: int, b: int | None = None) -> str:
+        """Return what changed between version `a` and `b` (default: the one in force)."""
+        current = self.current().version
+        return self._store().diff(a, b if b is not None else int(current or 0))
+
+    def update(self, patch: Mapping[str, Any], reason: str, *, base: int | None = None) -> int:
+        """Merge a patch into the default and return the new version.
+
+        Parameters
+        ----------
+        patch:
+            Keyed by document: ``{'variables': {'Q6/freq': 5.41e9}}``, or by path:
+            ``{'variables/Q6/freq': 5.41e9}``.
+        reason:
+            Why, for the log.
+        base:
+            The version that the update is based on; None: the one in force now.
+
+        Raises
+        ------
+        ConfigConflictError
+            If the default changed since `base`.
+        ConfigError
+            If the patch does not fit.
+        """
+        version = self.current().version if base is None else base
+        reply = self._spool.ask({"config": by_document(patch), "base": version, "reason": reason})
+        return int(reply["version"])
+
+    def rollback(self, version: int, *, reason: str) -> int:
+        """Make a new version that equals an old one, and return its number."""
+        return int(self._spool.ask({"rollback": version, "reason": reason})["version"])
+
+
+def by_document(patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a patch keyed by document; keys such as ``variables/Q6/freq`` name it as their first part."""
+    merged: dict[str, Any] = {}
+    for key, value in patch.items():
+        document, slash, path = str(key).partition("/")
+        if not slash:
+            inner = merged.setdefault(document, {})
+            if isinstance(value, Mapping) and isinstance(inner, dict) and not _is_marked(value):
+                inner.update(value)
+            else:
+                merged[document] = value
+            continue
+        if not isinstance(merged.setdefault(document, {}), dict):
+            raise UsageError(
+                f"the patch gives {document!r} as a whole and also {key!r}", hint="give one of them"
+            )
+        merged[document][path] = value
+    return merged
+
+
+def _is_marked(value: Mapping[str, Any]) -> bool:
+    return len(value) == 1 and next(iter(value)) in {"$delete", "$new", "$replace"}
+
+
+def _patched(patch: Mapping[str, Any], more: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if not more:
+        return patch
+    own = by_document(more)
+    return {**patch, **{key: _joined(patch.get(key), value) for key, value in own.items()}}
+
+
+def _joined(below: Any, above: Any) -> Any:
+    if isinstance(below, Mapping) and isinstance(above, Mapping):
+        return {**below, **above}
+    return above
+
+
+def _manifest(own: Manifest, more: Mapping[str, Any], name: str | None) -> Manifest:
+    from qtrl_spool.bundle import Manifest
+
+    changes = {key: value for key, value in more.items() if value is not None}
+    if name is not None:
+        changes["name"] = name
+    return Manifest.from_dict({**own.to_dict(), **changes}) if changes else own
+
+
+def _poll(look: Callable[[], Any], timeout: float | None, *, longest: float = _LATER_LOOK_S) -> Any:
+    """Call `look` until it returns something, ever less often; None if that takes too long."""
+    end = None if timeout is None else time.monotonic() + timeout
+    pause = _FIRST_LOOK_S
+    while (found := look()) is None:
+        left = None if end is None else end - time.monotonic()
+        if left is not None and left <= 0:
+            return None
+        time.sleep(pause if left is None else min(pause, left))
+        pause = min(longest, 1.3 * pause)
+    return found
+
+
+@contextmanager
+def _showing(job_id: str, progress: bool | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Show a progress bar while the body runs; it is given records through the yielded function."""
+    if progress is None:
+        progress = sys.stderr.isatty() or "ipykernel" in sys.modules
+    if not progress:
+        yield lambda record: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[what]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr="ipykernel" not in sys.modules)) as bar:
+        line = bar.add_task(job_id, total=1.0, what="")
+        yield lambda record: bar.update(
+            line, completed=_fraction(record), what=describe(record), description=record["name"]
+        )
+
+
+def _fraction(record: Mapping[str, Any]) -> float:
+    return 1.0 if record["state"] == State.DONE else float(record["progress"]["fraction"])
+
+
+def describe(record: Mapping[str, Any]) -> str:
+    """Return in a few words where a job is: ``queued, place 3: waiting for 2 jobs``."""
+    state, progress = record["state"], record["progress"]
+    if state == State.QUEUED and record["place"] is not None:
+        return f"queued, place {record['place']}: {record['reason']}"
+    if state == State.RUNNING and record["phase"] == "acquiring":
+        return f"acquiring, batch {progress['batch']} of {progress['n_batches']}"
+    if state == State.RUNNING:
+        return str(record["phase"] or "running")
+    reason = record["reason"] or (record["error"] or {}).get("message")
+    return f"{state}: {reason}" if reason else str(state)

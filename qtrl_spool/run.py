@@ -1,0 +1,301 @@
+"""One job, from its bundle to the bytes of its result: the only place that knows all the steps.
+
+::
+
+    bundle + default configuration
+      → effective        merge the patch into a copy of the default
+      → prepare          compile; everything that can be wrong is found here, before the hardware is touched
+      → acquire          batch by batch, on a backend
+      → conclude         process, and build the result file in memory
+
+Called by the server's worker and by ``check``. Touches no path of the spool. A failure stops the
+job at that step: a job whose sequence does not compile never reaches the backend.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtrl_spool import __version__
+from qtrl_spool.axes import IQ_AXES, RAW_AXES, Labelled
+from qtrl_spool.bundle import Bundle, dump_patch
+from qtrl_spool.config import AcquisitionSettings, Configuration
+from qtrl_spool.errors import AbortedError, BackendError, SequenceError, did_you_mean
+from qtrl_spool.sequence import Sequence, SequenceWrapper, trigger_samples
+
+if TYPE_CHECKING:
+    from qtrl_spool.backends import Backend
+    from qtrl_spool.processing import Processed
+
+_READOUT = "Readout/R"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job that can be acquired: nothing about it is left to be found wrong.
+
+    Attributes
+    ----------
+    bundle:
+        What was submitted.
+    config:
+        The effective configuration.
+    wrapper, sequence:
+        The sequence as submitted, and compiled.
+    readouts:
+        Labels that the sequence reads, such as ``R6``, in the order of the configuration.
+    triggers:
+        Samples at which the digitizer is triggered, int64 [element, trigger].
+    settings:
+        Repetitions, batches, points, ….
+    """
+
+    bundle: Bundle
+    config: Configuration
+    wrapper: SequenceWrapper
+    sequence: Sequence
+    readouts: tuple[str, ...]
+    triggers: NDArray[np.int64]
+    settings: AcquisitionSettings
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """What a backend measured so far.
+
+    Attributes
+    ----------
+    iq:
+        IQ points as demodulated, float32 [readout, repetition, element, trigger, quadrature].
+    raw:
+        Raw traces, if they are kept [quadrature, repetition, element, trigger, point].
+    """
+
+    iq: Labelled
+    raw: Labelled | None
+
+
+def effective(bundle: Bundle, default: Configuration) -> Configuration:
+    """Return the default configuration with the job's patch and its short settings merged in.
+
+    Raises
+    ------
+    ConfigError
+        If the patch does not fit the default; all problems at once.
+    """
+    merged = default.merged(bundle.patch) if bundle.patch else default
+    manifest = bundle.manifest
+    short = {
+        key: value
+        for key, value in (("n_reps", manifest.n_reps), ("n_batches", manifest.n_batches))
+        if value is not None
+    }
+    return merged.merged({"adc": {"acquisition_settings": short}}) if short else merged
+
+
+def check(bundle: Bundle, default: Configuration) -> None:
+    """Find what acceptance must find: the sequence's form, its pulse keys, the patch's keys.
+
+    Raises
+    ------
+    SequenceError, ConfigError
+        With all problems of their kind.
+    """
+    config = effective(bundle, default)
+    wrapper = SequenceWrapper.from_dict(bundle.sequence)
+    wrapper.check_keys(config.pulses)
+
+
+def prepare(bundle: Bundle, default: Configuration) -> Prepared:
+    """Merge, compile, and look at everything that the hardware would refuse.
+
+    Raises
+    ------
+    SequenceError, ConfigError
+        With all problems of their kind.
+    """
+    config = effective(bundle, default)
+    wrapper = SequenceWrapper.from_dict(bundle.sequence)
+    sequence = wrapper.compile(config.pulses, check_amplitude=not bundle.manifest.clip)
+    triggers = trigger_samples(sequence.program, config.pulses)
+    return Prepared(
+        bundle=bundle,
+        config=config,
+        wrapper=wrapper,
+        sequence=sequence,
+        readouts=_readouts(wrapper, config),
+        triggers=triggers,
+        settings=AcquisitionSettings.of(
+            config, n_elements=wrapper.n_elements, n_triggers=triggers.shape[1] or None
+        ),
+    )
+
+
+def _readouts(wrapper: SequenceWrapper, config: Configuration) -> tuple[str, ...]:
+    from qtrl_spool.processing import readout_labels
+
+    read = {key.removeprefix("Readout/") for key in wrapper.pulse_keys() if key.startswith(_READOUT)}
+    labels = readout_labels(config.adc)
+    unknown = sorted(read - set(labels))
+    if unknown:
+        raise SequenceError(
+            f"the sequence reads {unknown[0]!r}, which no Heterodyne step of the configuration demodulates",
+            where="adc/processing",
+            hint=did_you_mean(unknown[0], labels) or f"freq_labels has {', '.join(labels)}",
+        )
+    if not read:
+        raise SequenceError(
+            "the sequence reads nothing: it holds no 'Readout/R…' pulse",
+            hint="append a readout, e.g. with qtrl_spool.experiments.add_readout",
+        )
+    return tuple(label for label in labels if label in read)
+
+
+def acquire(
+    prepared: Prepared,
+    backend: Backend,
+    *,
+    stopping: Callable[[], bool],
+    aborting: Callable[[], bool],
+    on_batch: Callable[[int, Callable[[], Acquisition]], None],
+) -> Acquisition:
+    """Acquire all batches.
+
+    Parameters
+    ----------
+    prepared:
+        The job.
+    backend:
+        Connected.
+    stopping:
+        Asked before each batch: whether to stop between batches.
+    aborting:
+        Asked by the backend while it acquires: whether to stop at once.
+    on_batch:
+        Called after each batch with the number of batches acquired and a function that returns
+        all data so far.
+
+    Raises
+    ------
+    AbortedError
+        If it was told to stop.
+    BackendError
+        If the backend failed or returned data of another shape than it was asked for.
+    """
+    settings = prepared.settings
+    backend.prepare(
+        prepared.sequence.program, prepared.config, settings, prepared.triggers, prepared.readouts
+    )
+    parts: list[Acquisition] = []
+    for batch in range(settings.n_batches):
+        if stopping():
+            raise AbortedError(f"stopped after {batch} of {settings.n_batches} batches")
+        acquired = backend.acquire(batch, aborting)
+        parts.append(_checked(acquired.iq, acquired.raw, prepared))
+        on_batch(batch + 1, lambda: _joined(parts))
+    return _joined(parts)
+
+
+def _checked(iq: Labelled | None, raw: Labelled | None, prepared: Prepared) -> Acquisition:
+    from qtrl_spool.processing import demodulate
+
+    settings = prepared.settings
+    if iq is None:
+        if raw is None:
+            raise BackendError("the backend returned neither raw traces nor IQ points")
+        iq = demodulate(raw, prepared.config.adc, prepared.readouts)
+    expected = (
+        len(prepared.readouts), settings.n_reps, settings.n_elements, settings.n_triggers, 2,
+    )  # fmt: skip
+    if iq.axes != IQ_AXES or iq.values.shape != expected:
+        raise BackendError(
+            f"the backend returned IQ points {dict(zip(iq.axes, iq.values.shape, strict=True))}, "
+            f"expected {dict(zip(IQ_AXES, expected, strict=True))}"
+        )
+    if not np.isfinite(iq.values).all():
+        raise BackendError("the backend returned IQ points that are no finite numbers")
+    return Acquisition(iq, raw if settings.keep_raw else None)
+
+
+def _joined(parts: list[Acquisition]) -> Acquisition:
+    iq = np.concatenate([part.iq.values for part in parts], axis=IQ_AXES.index("repetition"))
+    raws = [part.raw.values for part in parts if part.raw is not None]
+    raw = Labelled(np.concatenate(raws, axis=RAW_AXES.index("repetition")), RAW_AXES) if raws else None
+    return Acquisition(Labelled(iq, IQ_AXES), raw)
+
+
+def conclude(
+    prepared: Prepared, data: Acquisition, identity: Mapping[str, Any], *, partial: bool = False
+) -> bytes:
+    """Process what was acquired and return the whole result file as bytes.
+
+    Parameters
+    ----------
+    prepared:
+        The job.
+    data:
+        What was acquired.
+    identity:
+        Root attributes: job id, name, user, times, ….
+    partial:
+        Whether the job is still running: no raw traces, and a chain that fails is left out.
+
+    Raises
+    ------
+    ProcessingError
+        If a step of the chain cannot do what it is told (not for a partial result).
+    """
+    from qtrl_spool.results.write import image
+
+    return image(
+        iq=data.iq,
+        raw=None if partial else data.raw,
+        processed=_processed(prepared, data, partial=partial),
+        readouts=prepared.readouts,
+        x_axis=_x_axis(prepared.wrapper),
+        identity={**_provenance(prepared), **identity},
+        documents={
+            "sequence": json.dumps(prepared.wrapper.to_dict(), separators=(",", ":")),
+            "patch": dump_patch(prepared.bundle.patch),
+            "config": prepared.config.dump(),
+        },
+    )
+
+
+def _processed(prepared: Prepared, data: Acquisition, *, partial: bool) -> Processed | None:
+    from qtrl_spool.processing import process
+
+    if not prepared.bundle.manifest.processing or partial:
+        return None
+    return process(
+        data.iq, prepared.config.adc, readouts=prepared.readouts, x_axis=np.asarray(prepared.wrapper.x_axis)
+    )
+
+
+def _x_axis(wrapper: SequenceWrapper) -> tuple[str, str, NDArray[Any]]:
+    return wrapper.x_axis_name or "element", wrapper.x_axis_unit or "", np.asarray(wrapper.x_axis)
+
+
+def _provenance(prepared: Prepared) -> dict[str, Any]:
+    import h5py
+
+    config, settings = prepared.config, prepared.settings
+    seed = config.get("simulator/seed", None)
+    return {
+        "config_version": -1 if config.version is None else config.version,
+        "config_sha256": config.sha256,
+        "program_sha256": prepared.sequence.program.sha256,
+        "seed": "" if seed is None else seed,
+        "n_reps": settings.n_reps,
+        "n_batches": settings.n_batches,
+        "sample_rate": prepared.sequence.program.sample_rate,
+        "software": f"qtrl-spool {__version__}, numpy {np.__version__}, h5py {h5py.__version__}, "
+        f"Python {platform.python_version()}",
+    }

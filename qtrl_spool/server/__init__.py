@@ -1,0 +1,16 @@
+"""The server: looks at the spool, accepts, claims, runs one job at a time, answers.
+
+::
+
+    loop.py      the main loop: one step after another, woken by events, driven by scans
+    intake.py    incoming/  → queue/ or rejected/
+    worker.py    the thread that runs a claimed job
+    outcome.py   what the worker reports → done, failed, cancelled, or back to queue/
+    steering.py  requests/  → cancel, hold, release, move, configuration updates
+    recovery.py  what a server that died left behind
+    wake.py      watchdog events, as hints
+"""
+
+from qtrl_spool.server.loop import Server
+
+__all__ = ["Server"]

@@ -1,0 +1,278 @@
+"""From ``incoming/`` to ``queue/``: take a drop, check it, make it a job, or reject it.
+
+::
+
+    incoming/50-normal/rabi.yaml
+      → accepting/<server>/50~<id>~rabi.yaml      one rename: it decides between servers and fixes the id
+      → jobs/<date>/<id>/ with status.json        the job can be asked for from here on
+      → queue/50-normal/<ticket>                  one rename of the server's own copy: accepted
+      → (the drop is removed)
+
+A death after any arrow is mended by going through the rest again: every step can be done twice.
+The drop itself is never the ticket: whoever dropped it may still hold it open.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from qtrl_spool import fs, run
+from qtrl_spool.bundle import Bundle, Limits, job_name, pack
+from qtrl_spool.config import Configuration
+from qtrl_spool.errors import QtrlSpoolError, StorageError, SubmitterError
+from qtrl_spool.job import (
+    DROP_SUFFIX,
+    ID_LETTERS,
+    Ticket,
+    is_id,
+    make_id,
+    parse_priority,
+    utc,
+)
+from qtrl_spool.spool import drops, tickets
+from qtrl_spool.spool.accepting import Taken, parse_taken
+from qtrl_spool.spool.journal import Journal, read_events, read_status
+from qtrl_spool.spool.layout import DEFAULT_PRIORITY, Layout
+from qtrl_spool.spool.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+def new_letters() -> str:
+    """Return five random characters for a job id."""
+    return "".join(secrets.choice(ID_LETTERS) for _ in range(5))
+
+
+class Intake:
+    """Accepts drops for one server.
+
+    Parameters
+    ----------
+    layout, settings:
+        The spool.
+    journal:
+        Of this server.
+    server:
+        Its name.
+    default:
+        Returns the default configuration in force.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        settings: Settings,
+        journal: Journal,
+        server: str,
+        default: Callable[[], Configuration],
+    ) -> None:
+        self._layout = layout
+        self._settings = settings
+        self._journal = journal
+        self._server = server
+        self._default = default
+        self._limits = Limits.from_dict(settings.limits)
+        self._stillness = drops.Stillness()
+        self._moves = tickets.Tickets(layout, durable=settings.durable)
+        self._last_order = 0
+        self.recheck_after_s: float | None = None
+
+    # ------------------------------------------------------------ look
+
+    def scan(self) -> int:
+        """Look at every drop once; take those that are whole. Return how many came to an end.
+
+        Afterwards `recheck_after_s` says when an unfinished drop should be looked at again, None if
+        there is none.
+        """
+        fs.make_folder(self._layout.accepting_by(self._server))
+        self.recheck_after_s = None
+        ended = self.go_on()
+        for priority, path in self._drops():
+            ended += self._look(priority, path)
+        return ended
+
+    def _drops(self) -> list[tuple[int, Path]]:
+        found = []
+        for folder, number in (("", DEFAULT_PRIORITY), *self._layout.priorities().items()):
+            place = self._layout.incoming / folder
+            for name in fs.names(place):
+                is_priority = not folder and parse_priority(name) and (place / name).is_dir()
+                if not is_priority and not drops.is_ignored(name):
+                    found.append((number, place / name))
+        return found
+
+    def _look(self, priority: int, path: Path) -> int:
+        seen = drops.look(
+            path,
+            self._stillness,
+            now=time.monotonic(),
+            limits=self._limits,
+            settle_s=self._settings.settle_s,
+            abandoned_s=self._settings.abandoned_s,
+        )
+        if isinstance(seen, drops.Incomplete):
+            sooner = [each for each in (self.recheck_after_s, seen.recheck_after_s) if each is not None]
+            self.recheck_after_s = min(sooner, default=None)
+            return 0
+        if isinstance(seen, drops.Ignored):
+            return 0
+        return self._take(priority, path, seen)
+
+    # ------------------------------------------------------------ take
+
+    def _take(self, priority: int, path: Path, seen: drops.Whole | drops.Bad) -> int:
+        bundle = seen.bundle if isinstance(seen, drops.Whole) else None
+        job_id = self._id_for(path, bundle, seen)
+        taken = Taken(priority, job_id, path.name)
+        target = self._layout.accepting_by(self._server) / taken.file_name
+        if not fs.move(path, target, durable=self._settings.durable):
+            return 0
+        self._stillness.forget(path)
+        error = seen.error if isinstance(seen, drops.Bad) else None
+        self._finish(target, taken, error)
+        return 1
+
+    def _id_for(self, path: Path, bundle: Bundle | None, seen: drops.Whole | drops.Bad) -> str:
+        """Return the id that a drop brings along, unless another job has it; else a new one."""
+        wanted = path.name.removesuffix(DROP_SUFFIX)
+        if is_id(wanted) and wanted != path.name and self._may_have(wanted, seen):
+            return wanted
+        name = job_name(bundle, path.name) if bundle else path.name.partition(".")[0]
+        return make_id(name, now=datetime.now(UTC), letters=new_letters())
+
+    def _may_have(self, job_id: str, seen: drops.Whole | drops.Bad) -> bool:
+        if read_status(self._layout, job_id) is None:
+            return True
+        return isinstance(seen, drops.Whole) and self._accepted_sha256(job_id) == seen.sha256
+
+    def _accepted_sha256(self, job_id: str) -> str | None:
+        for event in read_events(self._layout, job_id):
+            if event["event"] == "accepted":
+                return str(event.get("drop_sha256"))
+        return None
+
+    # ------------------------------------------------------------ accept or reject
+
+    def go_on(self) -> int:
+        """Bring what was taken, by this server or by one of its name that died, to its end."""
+        ended = 0
+        folder = self._layout.accepting_by(self._server)
+        for name in fs.names(folder):
+            taken = parse_taken(name)
+            if taken is not None:
+                self._finish(folder / name, taken, None)
+                ended += 1
+        return ended
+
+    def _finish(self, path: Path, taken: Taken, error: QtrlSpoolError | None) -> None:
+        if tickets.find(self._layout, taken.job_id) is not None:
+            _log.info("%s was dropped again: nothing to do", taken.job_id)
+            fs.remove(path)
+            return
+        try:
+            if error is not None:
+                raise error
+            bundle, sha256 = drops.read_drop(path, limits=self._limits)
+            run.check(bundle, self._default())
+        except StorageError:
+            raise
+        except SubmitterError as problem:
+            self._reject(path, taken, problem)
+        else:
+            self._accept(path, taken, bundle, sha256)
+
+    def _accept(self, path: Path, taken: Taken, bundle: Bundle, sha256: str) -> None:
+        held = bundle.manifest.hold
+        ticket = Ticket(taken.priority, self._next_order(), taken.job_id)
+        self._journal.open_home(taken.job_id)
+        if not any(event["event"] == "accepted" for event in read_events(self._layout, taken.job_id)):
+            self._note_acceptance(path, taken, bundle, sha256)
+            if held:
+                self._journal.note(taken.job_id, 0, "held", reason="held until it is released")
+        copy = self._layout.accepting_by(self._server) / f".{ticket.name}"
+        fs.remove(copy)
+        fs.write_new(copy, pack(bundle), durable=self._settings.durable)
+        if not fs.exists(path):  # another server took it over while we were away
+            fs.remove(copy)
+            return
+        folder = self._layout.held if held else self._moves.queue_folder(taken.priority)
+        fs.move(copy, folder / ticket.name, durable=self._settings.durable)
+        fs.remove(path)
+        _log.info("accepted %s from %s", taken.job_id, taken.name)
+
+    def _note_acceptance(self, path: Path, taken: Taken, bundle: Bundle, sha256: str) -> None:
+        default = self._default()
+        self._journal.note(
+            taken.job_id,
+            0,
+            "accepted",
+            **self._who(path, bundle.manifest.user),
+            name=job_name(bundle, _stem(taken.name)),
+            priority=taken.priority,
+            tags=list(bundle.manifest.tags),
+            instrument=bundle.manifest.instrument,
+            drop=taken.name,
+            drop_sha256=sha256,
+            config_version=default.version,
+            n_batches=run.effective(bundle, default).get("adc/acquisition_settings/n_batches", 1),
+        )
+
+    def _reject(self, path: Path, taken: Taken, problem: SubmitterError) -> None:
+        problems = getattr(problem, "problems", (problem,))
+        text = rejection(taken, problems)
+        self._journal.open_home(taken.job_id)
+        target = self._layout.rejected / f"{taken.job_id}~{taken.name}"
+        fs.replace(self._layout.rejected / f"{taken.job_id}.txt", text.encode())
+        if read_status(self._layout, taken.job_id) is None:
+            self._journal.note(
+                taken.job_id,
+                0,
+                "rejected",
+                **self._who(path, None),
+                name=_stem(taken.name),
+                priority=taken.priority,
+                error=problem.record(),
+                rejected=str(target.relative_to(self._layout.root)),
+            )
+        fs.move(path, target, durable=self._settings.durable)
+        _log.warning("rejected %s: %s", taken.name, problem)
+
+    @staticmethod
+    def _who(path: Path, label: str | None) -> dict[str, Any]:
+        facts = fs.facts(path)
+        uid = facts.st_uid if facts else -1
+        now = datetime.now(UTC)
+        dropped = datetime.fromtimestamp(facts.st_mtime, UTC) if facts else now
+        return {"uid": uid, "user": label or fs.user_name(uid), "submitted": utc(min(dropped, now))}
+
+    def _next_order(self) -> int:
+        """Return the next order number: higher than any that waits and any that this server gave."""
+        waiting = [*tickets.queued(self._layout), *tickets.held(self._layout), *tickets.running(self._layout)]
+        self._last_order = max([self._last_order, *(each.ticket.order for each in waiting)]) + 1
+        return self._last_order
+
+
+def _stem(name: str) -> str:
+    stem = name.removesuffix(DROP_SUFFIX)
+    return stem[16:-6] if is_id(stem) else (name.rpartition(".")[0] or name)
+
+
+def rejection(taken: Taken, problems: tuple[QtrlSpoolError, ...]) -> str:
+    """Return the text that is put beside a rejected drop: what is wrong, where, how to mend it."""
+    lines = [f"{taken.name} was not accepted.", ""]
+    for problem in problems:
+        lines.append(f"what:   {problem.message}")
+        lines += [f"where:  {problem.where}"] if problem.where else []
+        lines += [f"remedy: {problem.hint}"] if problem.hint else []
+        lines.append("")
+    return "\n".join([*lines, "Mend it and drop it again; nothing else needs to be done.", ""])
+
+
+__all__ = ["Intake", "new_letters", "rejection"]

@@ -1,0 +1,159 @@
+"""What becomes of a claimed job: done, failed, cancelled, or back to the queue.
+
+Owns: the last moves of a job. Each is a rename of the ticket; what people see (events, status,
+``result.h5``) follows from it and can be made again by `settle`, whatever died in between.
+A job that is being moved is marked as open in ``running/<server>/``, so that a restarted server
+knows where to look.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import Any
+
+from qtrl_spool import fs
+from qtrl_spool.errors import InternalError, QtrlSpoolError
+from qtrl_spool.job import State, is_id
+from qtrl_spool.spool.journal import PARTIAL, RESULT, Journal, claimed_result
+from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.tickets import Place, Tickets, find
+
+_log = logging.getLogger(__name__)
+_OPEN = ".open"
+_EVENT = {State.DONE: "committed", State.FAILED: "failed", State.CANCELLED: "cancelled", State.HELD: "held"}
+
+
+class Outcome:
+    """Ends jobs for one server.
+
+    Parameters
+    ----------
+    layout:
+        The spool.
+    journal, moves:
+        Of this server.
+    server:
+        Its name.
+    """
+
+    def __init__(self, layout: Layout, journal: Journal, moves: Tickets, server: str) -> None:
+        self._layout = layout
+        self._journal = journal
+        self._moves = moves
+        self._folder = layout.claimed_by(server)
+
+    # ------------------------------------------------------------ open jobs
+
+    def open(self, job_id: str) -> None:
+        """Mark a job as one that this server is moving."""
+        fs.make_folder(self._folder)
+        mark = self._folder / f"{job_id}{_OPEN}"
+        if not fs.exists(mark):
+            fs.replace(mark, b"")
+
+    def close(self, job_id: str) -> None:
+        """Take the mark away: everything about the job is written."""
+        fs.remove(self._folder / f"{job_id}{_OPEN}")
+
+    def opened(self) -> list[str]:
+        """Return the ids of the marked jobs."""
+        found = (name.removesuffix(_OPEN) for name in fs.names(self._folder) if name.endswith(_OPEN))
+        return [job_id for job_id in found if is_id(job_id)]
+
+    # ------------------------------------------------------------ last moves
+
+    def commit(self, place: Place) -> bool:
+        """Publish the result that this claim wrote; False if the claim was lost."""
+        done = self._moves.finish(place, State.DONE)
+        if done is None:
+            return self._lost(place)
+        self._publish(done)
+        return True
+
+    def fail(self, place: Place, error: QtrlSpoolError, details: str) -> bool:
+        """End a job as failed; False if the claim was lost."""
+        job_id, claim = place.ticket.job_id, place.ticket.claim
+        self._journal.note(job_id, claim, "error", error=error.record(), traceback=details)
+        if self._moves.finish(place, State.FAILED) is None:
+            return self._lost(place)
+        self._journal.note(job_id, claim, "failed", error=error.record())
+        self.close(job_id)
+        _log.warning("%s failed: %s", job_id, error)
+        return True
+
+    def cancel(self, place: Place, why: str) -> bool:
+        """End a job as cancelled; False if somebody else moved it first."""
+        job_id = place.ticket.job_id
+        self.open(job_id)
+        if self._moves.finish(place, State.CANCELLED) is None:
+            return self._lost(place)
+        self._journal.note(job_id, place.ticket.claim, "cancelled", reason=why)
+        self.close(job_id)
+        _log.info("%s %s", job_id, why)
+        return True
+
+    def requeue(self, place: Place, why: str) -> bool:
+        """Give a claimed job back to the queue; False if the claim was lost."""
+        job_id = place.ticket.job_id
+        if self._moves.enqueue(place) is None:
+            return self._lost(place)
+        self._journal.note(job_id, place.ticket.claim, "requeued", why=why)
+        self.close(job_id)
+        _log.info("%s goes back to the queue: %s", job_id, why)
+        return True
+
+    def _lost(self, place: Place) -> bool:
+        _log.warning("%s is no longer ours: nothing was published", place.ticket.job_id)
+        self.close(place.ticket.job_id)
+        return False
+
+    # ------------------------------------------------------------ make it so
+
+    def _publish(self, done: Place) -> None:
+        job_id, claim = done.ticket.job_id, done.ticket.claim
+        home = self._layout.home(job_id)
+        result = home / RESULT
+        if not fs.exists(result):
+            fs.move(home / claimed_result(claim), result)
+        self._journal.note(
+            job_id, claim, "committed", result=result.relative_to(self._layout.root).as_posix()
+        )
+        fs.remove(home / PARTIAL)
+        self.close(job_id)
+        _log.info("%s is done", job_id)
+
+    def settle(self, job_id: str) -> None:
+        """Make a job's record say what its ticket says, after a death in between.
+
+        Raises
+        ------
+        InternalError
+            If the job has no ticket.
+        """
+        place = find(self._layout, job_id)
+        if place is None:
+            raise InternalError(f"job {job_id} has no ticket", hint="'qtrl-spool doctor' looks for it")
+        record = self._journal.rewrite(job_id)
+        if place.state is State.RUNNING:
+            return
+        if place.state is State.DONE:
+            if record["state"] != State.DONE or not fs.exists(self._layout.home(job_id) / RESULT):
+                self._publish(place)
+        elif record["state"] != place.state:
+            self._journal.note(job_id, place.ticket.claim, **self._repair(place, record))
+        self.close(job_id)
+
+    @staticmethod
+    def _repair(place: Place, record: dict[str, Any]) -> dict[str, Any]:
+        if place.state is State.QUEUED:
+            kind = "released" if record["state"] == State.HELD else "requeued"
+            return {"event": kind, "why": "the server died on the way"}
+        known = {"error": record["error"]} if place.state is State.FAILED else {}
+        return {"event": _EVENT[place.state], "reason": "the server died on the way", **known}
+
+    def settle_all(self) -> None:
+        """Settle every job that was open when a server of this name ended."""
+        for job_id in self.opened():
+            with contextlib.suppress(InternalError):
+                self.settle(job_id)

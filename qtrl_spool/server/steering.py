@@ -1,0 +1,279 @@
+"""Requests and their answers: cancel, hold, release, move, configuration updates.
+
+A request is taken by renaming it into ``accepting/<server>/``: the rename decides between servers.
+A request about a job that another living server runs is left to that server. Carrying a request
+out twice changes nothing, so a death before the answer is mended by answering again.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from qtrl_spool import fs
+from qtrl_spool.bundle import Limits
+from qtrl_spool.config import ConfigStore
+from qtrl_spool.errors import (
+    NotFoundError,
+    OperatorError,
+    QtrlSpoolError,
+    StorageError,
+    UsageError,
+    did_you_mean,
+)
+from qtrl_spool.job import State, is_id
+from qtrl_spool.server.outcome import Outcome
+from qtrl_spool.spool import drops, requests
+from qtrl_spool.spool.journal import Journal, read_status
+from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.settings import Settings
+from qtrl_spool.spool.tickets import Place, Tickets, find
+
+_log = logging.getLogger(__name__)
+_TAKEN = "request~"
+_MORE = {"cancel": {"now"}, "move": {"priority"}, "config": {"base", "reason"}, "rollback": {"reason"}}
+
+
+class Steering:
+    """Answers requests for one server.
+
+    Parameters
+    ----------
+    layout, settings:
+        The spool.
+    journal, moves, outcome:
+        Of this server.
+    server:
+        Its name.
+    store:
+        The default configuration.
+    stop_running:
+        Called with a job id, why, and whether at once, to stop the job that this server runs.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        settings: Settings,
+        journal: Journal,
+        moves: Tickets,
+        outcome: Outcome,
+        server: str,
+        store: ConfigStore,
+        stop_running: Callable[[str, str, bool], None],
+    ) -> None:
+        self._layout = layout
+        self._settings = settings
+        self._journal = journal
+        self._moves = moves
+        self._outcome = outcome
+        self._server = server
+        self._store = store
+        self._stop_running = stop_running
+        self._limits = Limits.from_dict(settings.limits)
+        self._stillness = drops.Stillness()
+        self._folder = layout.accepting_by(server)
+        self.recheck_after_s: float | None = None
+
+    def scan(self) -> int:
+        """Answer every request that is whole and ours. Return how many."""
+        self.recheck_after_s = None
+        for name in fs.names(self._folder):
+            if name.startswith(_TAKEN):
+                self._answer(self._folder / name, name.removeprefix(_TAKEN))
+        return sum(self._look(name) for name in requests.pending(self._layout))
+
+    def _look(self, name: str) -> int:
+        path = self._layout.requests / name
+        seen = drops.look_text(
+            path,
+            self._stillness,
+            now=time.monotonic(),
+            limits=self._limits,
+            settle_s=self._settings.settle_s,
+            abandoned_s=self._settings.abandoned_s,
+        )
+        if isinstance(seen, drops.Incomplete):
+            sooner = [each for each in (self.recheck_after_s, seen.recheck_after_s) if each is not None]
+            self.recheck_after_s = min(sooner, default=None)
+            return 0
+        if isinstance(seen, drops.Ignored) or (isinstance(seen, drops.Text) and self._is_others(seen.tree)):
+            return 0
+        target = self._folder / f"{_TAKEN}{name}"
+        if not fs.move(path, target, durable=self._settings.durable):
+            return 0
+        self._answer(target, name)
+        return 1
+
+    def _is_others(self, tree: object) -> bool:
+        """Whether the request is about a job that another server runs."""
+        verb = _verb(tree) if isinstance(tree, Mapping) else None
+        if verb is None or not isinstance(tree, Mapping) or not is_id(str(tree[verb])):
+            return False
+        place = find(self._layout, str(tree[verb]))
+        return place is not None and place.state is State.RUNNING and place.server != self._server
+
+    # ------------------------------------------------------------ answer
+
+    def _answer(self, taken: Path, name: str) -> None:
+        tree: Mapping[str, Any] | None = None
+        try:
+            tree = drops.read_text(taken, limits=self._limits)
+            reply: dict[str, Any] = {"ok": True, **self._carry_out(tree, self._who(taken))}
+        except StorageError:
+            raise
+        except QtrlSpoolError as error:
+            reply = {"ok": False, "message": str(error), "error": error.record()}
+        reply |= {"at": self._journal.now(), "by": self._server}
+        requests.settle(self._layout, name, tree, reply)
+        fs.remove(taken)
+        _log.info("request %s: %s", name, reply["message"])
+
+    def _carry_out(self, tree: Mapping[str, Any], uid: int) -> dict[str, Any]:
+        verb = _checked_verb(tree)
+        if verb in {"config", "rollback"}:
+            return self._configure(verb, tree, uid)
+        place = self._place(str(tree[verb]), uid)
+        carry_out = {
+            "cancel": self._cancel,
+            "hold": self._hold,
+            "release": self._release,
+            "move": self._move,
+        }[verb]
+        return {"message": carry_out(place, tree, fs.user_name(uid))}
+
+    def _place(self, job_id: str, uid: int) -> Place:
+        place = find(self._layout, job_id) if is_id(job_id) else None
+        if place is None:
+            record = read_status(self._layout, job_id) if is_id(job_id) else None
+            state = f": it is {record['state']}" if record else ""
+            raise NotFoundError(f"there is no job {job_id!r} in the queue{state}", hint="name the full id")
+        owner = self._journal.record(job_id).get("uid")
+        if uid != owner and not self._is_admin(uid):
+            raise UsageError(
+                f"job {job_id} belongs to {fs.user_name(owner) if owner is not None else 'somebody else'}, "
+                f"not to {fs.user_name(uid)}",
+                hint="its owner or an admin (spool.yaml: admins) can steer it",
+            )
+        return place
+
+    def _is_admin(self, uid: int) -> bool:
+        own = os.getuid() if hasattr(os, "getuid") else uid
+        return uid in {0, own} or fs.user_name(uid) in self._settings.admins
+
+    @staticmethod
+    def _who(path: Path) -> int:
+        facts = fs.facts(path)
+        return facts.st_uid if facts else -1
+
+    # ------------------------------------------------------------ jobs
+
+    def _cancel(self, place: Place, tree: Mapping[str, Any], user: str) -> str:
+        job_id, why = place.ticket.job_id, f"cancelled by {user}"
+        if place.state is State.CANCELLED:
+            return f"{job_id} was cancelled already"
+        if place.state is State.RUNNING:
+            self._stop_running(job_id, why, bool(tree.get("now")))
+            return f"{job_id} stops {'at once' if tree.get('now') else 'after this batch'}"
+        _only(place, "cancelled", State.QUEUED, State.HELD)
+        if not self._outcome.cancel(place, why):
+            raise OperatorError(f"{job_id} moved on while it was being cancelled", hint="ask again")
+        return f"{job_id} is cancelled"
+
+    def _hold(self, place: Place, tree: Mapping[str, Any], user: str) -> str:
+        del tree
+        job_id = place.ticket.job_id
+        if place.state is State.HELD:
+            return f"{job_id} is held already"
+        _only(place, "held", State.QUEUED)
+        self._moved(place, self._moves.hold, "held", reason=f"held by {user}")
+        return f"{job_id} is held"
+
+    def _release(self, place: Place, tree: Mapping[str, Any], user: str) -> str:
+        del tree
+        job_id = place.ticket.job_id
+        if place.state is State.QUEUED:
+            return f"{job_id} is not held"
+        _only(place, "released", State.HELD)
+        self._moved(place, self._moves.enqueue, "released", released_by=user)
+        return f"{job_id} is released"
+
+    def _move(self, place: Place, tree: Mapping[str, Any], user: str) -> str:
+        if "priority" not in tree:
+            raise UsageError("the request names no priority", hint="write {move: JOB, priority: urgent}")
+        priority = self._layout.priority(str(tree["priority"]))
+        _only(place, "moved", State.QUEUED, State.HELD)
+        self._moved(
+            place,
+            lambda each: self._moves.reprioritize(each, priority),
+            "moved",
+            priority=priority,
+            moved_by=user,
+        )
+        return f"{place.ticket.job_id} has priority {priority} now"
+
+    def _moved(self, place: Place, move: Callable[[Place], Place | None], event: str, **details: Any) -> None:
+        job_id = place.ticket.job_id
+        self._outcome.open(job_id)
+        if move(place) is None:
+            self._outcome.close(job_id)
+            raise OperatorError(f"{job_id} moved on meanwhile", hint="look at its status and ask again")
+        self._journal.note(job_id, place.ticket.claim, event, **details)
+        self._outcome.close(job_id)
+
+    # ------------------------------------------------------------ configuration
+
+    def _configure(self, verb: str, tree: Mapping[str, Any], uid: int) -> dict[str, Any]:
+        why = tree.get("reason")
+        if not isinstance(why, str) or not why.strip():
+            raise UsageError("the request gives no reason", hint="write reason: WHY, one sentence")
+        about = {"who": fs.user_name(uid), "why": why.strip(), "now": self._journal.now()}
+        if verb == "rollback":
+            version = self._store.rollback(int(tree["rollback"]), **about).version
+        else:
+            version = self._store.update(tree["config"], base=tree.get("base"), **about).version
+        return {"message": f"the default configuration is version {version} now", "version": version}
+
+
+def _verb(tree: Mapping[str, Any]) -> str | None:
+    found = [verb for verb in requests.VERBS if verb in tree]
+    return found[0] if len(found) == 1 else None
+
+
+def _checked_verb(tree: Mapping[str, Any]) -> str:
+    verb = _verb(tree)
+    if verb is None:
+        raise UsageError(
+            f"a request names one of {', '.join(requests.VERBS)}; "
+            f"this one has {', '.join(map(str, tree)) or 'nothing'}",
+            hint="for instance {cancel: 20261123-101530-rabi-k3f9x}",
+        )
+    known = {verb} | _MORE.get(verb, set())
+    for key in tree:
+        if key not in known:
+            raise UsageError(
+                f"{verb!r} knows no {key!r}",
+                hint=did_you_mean(str(key), known) or f"it knows {', '.join(sorted(known))}",
+            )
+    return verb
+
+
+def _only(place: Place, participle: str, *states: State) -> None:
+    if place.state not in states:
+        raise UsageError(
+            f"{place.ticket.job_id} is {place.state} and cannot be {participle}",
+            hint=f"that can be done to jobs that are {' or '.join(states)}",
+        )
+
+
+def login_name() -> str:
+    """Return the name of the user that this process runs as."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

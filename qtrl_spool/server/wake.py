@@ -1,0 +1,55 @@
+"""Events of the file system, as hints that it is worth looking.
+
+Truth is the scan: the server works the same with every event lost or doubled, only later. inotify
+does not see what another machine did on a network share.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+_log = logging.getLogger(__name__)
+_CHANGES = {"created", "moved", "modified", "closed", "deleted"}
+
+
+class Wake(FileSystemEventHandler):
+    """Something that the main loop waits on, set by events of watched folders and by the worker."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._observer = Observer()
+
+    def watch(self, folders: Iterable[Path]) -> None:
+        """Start to watch `folders` and all below them; where that cannot be had, scans must do."""
+        try:
+            for folder in folders:
+                self._observer.schedule(self, str(folder), recursive=True)
+            self._observer.start()
+        except OSError as error:
+            _log.warning("no file events here (%s): scanning only", error)
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Wake the main loop: something changed."""
+        if event.event_type in _CHANGES:
+            self._event.set()
+
+    def set(self) -> None:
+        """Wake the main loop."""
+        self._event.set()
+
+    def wait(self, timeout: float) -> None:
+        """Wait until woken, at most `timeout` (s)."""
+        self._event.wait(timeout)
+        self._event.clear()
+
+    def stop(self) -> None:
+        """Stop watching."""
+        if self._observer.is_alive():
+            self._observer.stop()
+            self._observer.join(timeout=5)

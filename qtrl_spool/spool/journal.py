@@ -1,0 +1,130 @@
+"""A job's home: its events, its status record, its results.
+
+Owns: ``jobs/<date>/<job-id>/``. Events are appended, one file for each claim, so that two hosts
+never append to one file; the status record is the fold of all of them and is replaced whole.
+Called by the server, which alone writes; read by everybody.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from qtrl_spool import fs
+from qtrl_spool.job import State, record_of, utc, with_event, with_progress
+from qtrl_spool.spool.layout import Layout
+
+RESULT = "result.h5"
+PARTIAL = "partial.h5"
+
+
+def claimed_result(claim: int) -> str:
+    """Return the name of the result that one claim wrote, before it is published."""
+    return f"result.c{claim}.h5"
+
+
+def read_status(layout: Layout, job_id: str) -> dict[str, Any] | None:
+    """Return a job's status record, or None if it has none (yet)."""
+    return fs.read_json(layout.status(job_id))
+
+
+def read_events(layout: Layout, job_id: str) -> list[dict[str, Any]]:
+    """Return all events of a job in the order in which they happened; a torn line is left out."""
+    home = layout.home(job_id)
+    logs = [name for name in fs.names(home) if name.startswith("events.c") and name.endswith(".jsonl")]
+    events = []
+    for name in sorted(logs, key=_claim_of):
+        for line in (fs.read(home / name) or b"").splitlines():
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict) and "event" in event:
+                events.append(event)
+    return events
+
+
+def _claim_of(name: str) -> int:
+    digits = name.removeprefix("events.c").removesuffix(".jsonl")
+    return int(digits) if digits.isdigit() else 0
+
+
+class Journal:
+    """Writes what happens to jobs.
+
+    Parameters
+    ----------
+    layout:
+        The spool.
+    server:
+        Name of the server that writes.
+    durable:
+        Whether every line is synced.
+    clock:
+        Returns the time, timezone-aware.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        server: str,
+        *,
+        durable: bool = True,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._layout = layout
+        self._server = server
+        self._durable = durable
+        self._clock = clock
+        self._records: dict[str, dict[str, Any]] = {}
+
+    def now(self) -> str:
+        """Return the time as records write it."""
+        return utc(self._clock())
+
+    def open_home(self, job_id: str) -> Path:
+        """Make the home of a job."""
+        home = self._layout.home(job_id)
+        fs.make_folder(home, durable=self._durable)
+        return home
+
+    def note(self, job_id: str, claim: int, event: str, **details: Any) -> dict[str, Any]:
+        """Append one event and replace the status record; return the record."""
+        entry = {"at": self.now(), "event": event, "by": self._server, **details}
+        log = self._layout.home(job_id) / f"events.c{claim}.jsonl"
+        fs.append_line(log, json.dumps(entry, ensure_ascii=False), durable=self._durable)
+        return self._write(job_id, with_event(self.record(job_id), entry))
+
+    def progress(self, job_id: str, batch: int, n_batches: int) -> None:
+        """Write how far a running job is; this is no event."""
+        record = with_progress(self.record(job_id), batch, n_batches, self.now())
+        self._write(job_id, record, durable=False)
+
+    def record(self, job_id: str) -> dict[str, Any]:
+        """Return a job's record as this server last knew it, else made again from its events."""
+        if job_id not in self._records:
+            self._records[job_id] = record_of(job_id, read_events(self._layout, job_id))
+        return self._records[job_id]
+
+    def forget(self, job_id: str) -> None:
+        """Read the job's events again when its record is wanted next: another server may have written."""
+        self._records.pop(job_id, None)
+
+    def rewrite(self, job_id: str) -> dict[str, Any]:
+        """Make the status record again from the events."""
+        self.forget(job_id)
+        return self._write(job_id, self.record(job_id))
+
+    def _write(
+        self, job_id: str, record: Mapping[str, Any], *, durable: bool | None = None
+    ) -> dict[str, Any]:
+        sync = self._durable if durable is None else durable
+        document = dict(record)
+        fs.replace_json(self._layout.status(job_id), document, durable=sync)
+        self._records[job_id] = document
+        if State(document["state"]).final:
+            self.forget(job_id)
+        return document

@@ -1,0 +1,119 @@
+"""Servers as others see them: heartbeats, the lock that a name is held with, the lock for claims.
+
+Owns: ``servers/``. Locks here only keep two servers of one host and one name apart and reduce
+contention; who owns a job is decided by a rename, never by a lock. Lock files are never deleted:
+a lock whose file somebody deletes has two holders.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from qtrl_spool import fs
+from qtrl_spool.errors import ServerNameTakenError, UsageError
+from qtrl_spool.spool.layout import Layout
+
+FORMAT = "qtrl-server/1"
+CLAIM_LOCK_TIMEOUT_S = 0.1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def check_name(name: str) -> str:
+    """Return `name` if a server can bear it.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be part of a path on every system.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"a server cannot be named {name!r}",
+            hint="use up to 64 letters, digits, dots, dashes and underscores",
+        )
+    return name
+
+
+@contextmanager
+def holding_name(layout: Layout, name: str) -> Iterator[None]:
+    """Hold the lock of a server's name for as long as the server lives.
+
+    Raises
+    ------
+    ServerNameTakenError
+        If a running server holds it; the message says who.
+    """
+    lock = _lock(layout.server_lock(name))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ServerNameTakenError(
+            f"a server named {name!r} is already running on this spool: {_holder(layout, name)}",
+            hint="stop it first, or give this one another name with --name",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def claiming(layout: Layout) -> Iterator[None]:
+    """Keep other servers' claims off for a moment, if they let us: the rename alone decides.
+
+    After 100 ms the claim goes on without the lock: a frozen holder must not stop the others.
+    """
+    lock = _lock(layout.claim_lock)
+    try:
+        lock.acquire(timeout=CLAIM_LOCK_TIMEOUT_S)
+    except Timeout:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock(path: Any) -> FileLock:
+    return FileLock(
+        path, thread_local=False, fallback_to_soft=False, preserve_lock_file=True, poll_interval=0.01
+    )
+
+
+def _holder(layout: Layout, name: str) -> str:
+    beat = fs.read_json(layout.heartbeat(name)) or {}
+    if not beat:
+        return "it has not said who it is yet"
+    return (
+        f"process {beat.get('pid')} of {beat.get('user')} on {beat.get('host')}, since {beat.get('started')}"
+    )
+
+
+def heartbeats(layout: Layout) -> list[dict[str, Any]]:
+    """Return what every server last said of itself, by name."""
+    files = [name for name in fs.names(layout.servers) if name.endswith(".json") and not name.startswith(".")]
+    found = [fs.read_json(layout.servers / name) for name in files]
+    return [beat for beat in found if beat is not None and beat.get("format") == FORMAT]
+
+
+def write_heartbeat(layout: Layout, beat: Mapping[str, Any]) -> None:
+    """Replace a server's heartbeat; it need not survive a power cut."""
+    fs.replace_json(layout.heartbeat(beat["name"]), {"format": FORMAT, **beat}, durable=False)
+
+
+def looks_alive(beat: Mapping[str, Any], *, now: datetime, lease_s: float) -> bool:
+    """Return whether a heartbeat is recent by this machine's clock: a hint for people, no proof."""
+    if beat.get("stopped"):
+        return False
+    try:
+        updated = datetime.strptime(str(beat["updated"]), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    except (KeyError, ValueError):
+        return False
+    return now - updated < timedelta(seconds=lease_s)

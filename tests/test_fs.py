@@ -1,0 +1,146 @@
+"""The only module that touches the disk, on a real one."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from qtrl_spool import fs
+from qtrl_spool.errors import StorageError
+
+
+def test_a_reader_never_meets_half_a_replaced_file(tmp_path: Path) -> None:
+    path, versions = tmp_path / "status.json", [b"a" * 100_000, b"b" * 50_000]
+    fs.replace(path, versions[0], durable=False)
+    writer = threading.Thread(
+        target=lambda: [fs.replace(path, versions[n % 2], durable=False) for n in range(300)]
+    )
+
+    writer.start()
+    seen = {fs.read(path) for _ in iter(writer.is_alive, False)}
+    writer.join()
+
+    assert seen <= set(versions)
+
+
+def test_replacing_leaves_no_temporary_file(tmp_path: Path) -> None:
+    fs.replace(tmp_path / "a", b"1")
+
+    assert fs.names(tmp_path) == ["a"]
+
+
+def test_a_replacement_that_fails_leaves_the_old_file_and_says_what_failed(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "inside").touch()
+
+    with pytest.raises(StorageError, match=r"cannot replace .*folder"):
+        fs.replace(tmp_path / "folder", b"1")
+
+    assert fs.names(tmp_path) == ["folder"]
+
+
+def test_a_move_says_that_it_is_ours(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+
+    assert fs.move(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == b"1"
+
+
+def test_a_move_of_what_somebody_else_took_first_is_no_error(tmp_path: Path) -> None:
+    assert not fs.move(tmp_path / "gone", tmp_path / "b")
+
+
+def test_a_move_whose_reply_was_lost_counts_because_its_target_is_there(tmp_path: Path) -> None:
+    (tmp_path / "b").write_bytes(b"moved already")
+
+    assert fs.move(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_move_to_where_it_cannot_go_names_both_ends(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+
+    with pytest.raises(StorageError, match=r"move .*a to .*missing"):
+        fs.move(tmp_path / "a", tmp_path / "missing" / "b")
+
+
+def test_of_many_movers_to_names_of_their_own_one_wins(tmp_path: Path) -> None:
+    for n in range(50):
+        source = tmp_path / f"ticket{n}"
+        source.touch()
+        won: list[int] = []
+        threads = [
+            threading.Thread(
+                target=lambda k, source=source, won=won: (
+                    won.append(k) if fs.move(source, source.with_suffix(f".{k}"), durable=False) else None
+                ),
+                args=(k,),
+            )
+            for k in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(won) == 1
+
+
+def test_a_line_torn_by_a_death_does_not_spoil_the_next(tmp_path: Path) -> None:
+    log = tmp_path / "events"
+    log.write_bytes(b'{"event": "a"}\n{"event": "b')
+
+    fs.append_line(log, '{"event": "c"}')
+
+    assert log.read_bytes().splitlines() == [b'{"event": "a"}', b'{"event": "b', b'{"event": "c"}']
+
+
+def test_reading_what_is_not_there_gives_none(tmp_path: Path) -> None:
+    assert fs.read(tmp_path / "nothing") is None
+    assert fs.read(tmp_path / "nothing" / "below") is None
+    assert fs.names(tmp_path / "nothing") == []
+    assert fs.folders(tmp_path / "nothing") == []
+    assert fs.facts(tmp_path / "nothing") is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX links and FIFOs")
+def test_neither_a_link_nor_a_fifo_is_read(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    (tmp_path / "link").symlink_to(tmp_path / "secret")
+    os.mkfifo(tmp_path / "fifo")
+
+    assert fs.read(tmp_path / "link") is None
+    assert fs.read(tmp_path / "fifo") is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX links")
+def test_removing_a_link_to_a_folder_leaves_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "inside").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+
+    fs.remove(tmp_path / "link")
+
+    assert fs.names(tmp_path) == ["folder"]
+    assert fs.names(tmp_path / "folder") == ["inside"]
+
+
+def test_a_file_larger_than_its_limit_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"x" * 11)
+
+    with pytest.raises(StorageError, match="larger than 10 bytes"):
+        fs.read(tmp_path / "large", limit=10)
+
+
+def test_half_a_json_is_no_document(tmp_path: Path) -> None:
+    (tmp_path / "half").write_bytes(b'{"a": 1')
+
+    assert fs.read_json(tmp_path / "half") is None
+
+
+def test_folders_are_made_with_all_above_them(tmp_path: Path) -> None:
+    fs.make_folder(tmp_path / "a" / "b" / "c")
+    fs.make_folder(tmp_path / "a" / "b" / "c")
+
+    assert (tmp_path / "a" / "b" / "c").is_dir()
