@@ -1,0 +1,118 @@
+"""The picture of a result: populations against the x axis with their fits, and the IQ points.
+
+matplotlib is imported here and nowhere else, without pyplot: no window, no display, no global state,
+so that a server's thread may draw. Colours are those of Okabe and Ito, told apart by all kinds of
+colour vision, each with its own marker. The picture is 800 pixels wide.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qtrl_spool.processing.fitting import evaluate
+from qtrl_spool.results.summary import fit_text, job_id, title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from qtrl_spool.results.read import Result
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "os^Dvp*"
+_DISCARDED = "#BBBBBB"
+_MAX_POINTS = 2000
+_MAX_CLOUDS = 4
+
+
+def draw(result: Result) -> Figure:
+    """Return the picture of a result."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    has_population = "population" in result.dataset
+    labels = [str(label) for label in result.dataset["readout"].values] if "iq" in result.dataset else []
+    clouds = labels[:_MAX_CLOUDS]
+    figure = Figure(
+        figsize=(8.0, 4.0 * has_population + 2.8 * bool(clouds) + 0.6), dpi=100, layout="constrained"
+    )
+    FigureCanvasAgg(figure)
+    figure.suptitle(_title(result), fontsize=11, x=0.02, ha="left")
+    parts = figure.subfigures(
+        has_population + bool(clouds) or 1, 1, height_ratios=_heights(has_population, clouds)
+    )
+    panels = list(np.ravel(np.asarray(parts, dtype=object)))
+    if has_population:
+        _populations(panels.pop(0).subplots(), result)
+    if clouds:
+        axes = panels.pop(0).subplots(1, len(clouds), squeeze=False)[0]
+        for axis, label in zip(axes, clouds, strict=True):
+            _cloud(axis, result, label)
+    return figure
+
+
+def _heights(has_population: bool, clouds: list[str]) -> list[float]:
+    return [4.0] * has_population + [2.8] * bool(clouds) or [1.0]
+
+
+def _title(result: Result) -> str:
+    attrs = result.attrs
+    date = str(attrs.get("finished") or attrs.get("started") or "")[:16].replace("T", " ")
+    counts = (
+        f"{result.dataset.sizes['repetition']} repetitions" if "repetition" in result.dataset.sizes else ""
+    )
+    details = [job_id(result), f"{date} UTC" if date else "", counts]
+    return title(result) + "\n" + "  ·  ".join(text for text in details if text)
+
+
+def _populations(axes: Axes, result: Result) -> None:
+    population, error, fits = result.population, result.population_err, result.fits
+    x = population["element"]
+    fine = np.linspace(float(x.min()), float(x.max()), 600)
+    series = [
+        (label, level) for label in population["readout"].values for level in population["level"].values[1:]
+    ]
+    for index, (label, level) in enumerate(series):
+        y, dy = population.sel(readout=label, level=level), error.sel(readout=label, level=level)
+        kinds = fits.get(str(label), {}) if level == 1 else {}
+        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+        name = f"{label} level {level}" + (f"   {fit_text(kinds)}" if kinds.get("best") else "")
+        axes.errorbar(x, y, dy, fmt=marker, color=colour, ms=4, lw=0, elinewidth=1, capsize=0, label=name)
+        if kinds.get("best"):
+            axes.plot(fine, evaluate(kinds["best"], kinds[kinds["best"]], fine), color=colour, lw=1.5)
+        else:
+            axes.plot(x, y, color=colour, lw=0.6, alpha=0.6)
+    axes.set_xlabel(_axis_label(x))
+    axes.set_ylabel("population")
+    axes.grid(alpha=0.25)
+    axes.axhspan(0, 1, color="#000000", alpha=0.03, lw=0)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=9, frameon=False, ncols=1)
+
+
+def _axis_label(coordinate: Any) -> str:
+    name, unit = coordinate.attrs.get("long_name", "element"), coordinate.attrs.get("units", "1")
+    return str(name) if unit in ("", "1") else f"{name} ({unit})"
+
+
+def _cloud(axes: Axes, result: Result, label: str) -> None:
+    """Draw the points of the last trigger, coloured by the level that they were found in."""
+    points = result.iq.sel(readout=label).isel(trigger=-1).values.ravel()
+    states = np.zeros(points.shape, int)
+    if "state" in result.dataset:
+        states = result.state.sel(readout=label).values.ravel()
+    step = max(1, points.size // _MAX_POINTS)
+    points, states = points[::step], states[::step]
+    for level in np.unique(states):
+        chosen = points[states == level]
+        colour = _DISCARDED if level < 0 else COLOURS[int(level) % len(COLOURS)]
+        name = "discarded" if level < 0 else str(level)
+        axes.plot(chosen.real, chosen.imag, ".", ms=2.5, alpha=0.5, color=colour, label=name, rasterized=True)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_title(f"{label}", fontsize=10)
+    axes.set_xlabel("I", fontsize=9)
+    axes.set_ylabel("Q", fontsize=9)
+    axes.tick_params(labelsize=8)
+    if "state" in result.dataset:
+        axes.legend(fontsize=8, markerscale=4, frameon=False, handletextpad=0.2, borderpad=0.1)

@@ -1,0 +1,218 @@
+"""A result file, opened lazily.
+
+A `Result` remembers a path; each property reads what it needs, at its first use. Result files never
+change once they are there (a partial one is replaced as a whole), so HDF5's own locks, which many
+shares do not support, are left off. A missing file is a `NotFoundError`, one that is no result, or
+of a newer format, a `UsageError`.
+
+Close it (or use it in a ``with``) to give the file back before the process ends.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtrl_spool.errors import NotFoundError, UsageError
+from qtrl_spool.results import layout
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import matplotlib.figure
+    import xarray
+
+    from qtrl_spool.sequence import SequenceWrapper
+
+
+class Result:
+    """What a job measured.
+
+    Parameters
+    ----------
+    path:
+        The file ``result.h5`` (or ``partial.h5``).
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._dataset: xarray.Dataset | None = None
+        self._attrs: dict[str, Any] | None = None
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Identity and provenance: job id, name, user, times, versions, hashes, …."""
+        if self._attrs is None:
+            with self._open() as file:
+                self._attrs = {name: _plain(value) for name, value in file.attrs.items()}
+        return dict(self._attrs)
+
+    @property
+    def dataset(self) -> xarray.Dataset:
+        """All variables with their coordinates, read from the file when they are used."""
+        if self._dataset is None:
+            import xarray
+
+            self._open().close()
+            self._dataset = xarray.open_dataset(
+                self.path, engine="h5netcdf", driver_kwds={"locking": False}, decode_timedelta=False
+            )
+        return self._dataset
+
+    @property
+    def iq(self) -> xarray.DataArray:
+        """Points as demodulated, complex64 [readout, repetition, element, trigger]."""
+        iq = self._variable("iq")
+        points = iq.sel(quadrature="I", drop=True) + 1j * iq.sel(quadrature="Q", drop=True)
+        return points.astype("complex64").rename("iq").assign_attrs(iq.attrs)
+
+    @property
+    def population(self) -> xarray.DataArray:
+        """Population of each level [readout, level, element]."""
+        return self._variable("population")
+
+    @property
+    def population_err(self) -> xarray.DataArray:
+        """Standard errors of `population`."""
+        return self._variable("population_err")
+
+    @property
+    def state(self) -> xarray.DataArray:
+        """Level of each shot, -1 where it was discarded [readout, repetition, element]."""
+        return self._variable("state")
+
+    @property
+    def documents(self) -> dict[str, str]:
+        """The texts in the file: sequence, patch, config, …."""
+        with self._open() as file:
+            group = file.get(layout.DOCUMENTS, {})
+            return {name: group[name].asstr()[()] for name in group}
+
+    @property
+    def sequence(self) -> SequenceWrapper:
+        """The sequence as it was submitted; ``.compile(pulses)`` gives its waveforms."""
+        from qtrl_spool.sequence import SequenceWrapper
+
+        return SequenceWrapper.from_dict(self._document(layout.SEQUENCE))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The effective configuration: every document, variables resolved."""
+        return dict(self._document(layout.CONFIG))
+
+    @property
+    def patch(self) -> dict[str, Any]:
+        """What the job changed of the default configuration."""
+        return dict(self._document(layout.PATCH) or {})
+
+    @property
+    def fits(self) -> dict[str, Any]:
+        """For each readout each kind of fit (``exp``, ``sin_exp``, ``cos``) and the name of the ``best``."""
+        text = self.documents.get(layout.FITS)
+        return {} if text is None else dict(json.loads(text))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the processing chain left out, and why."""
+        return tuple(self.attrs.get(layout.NOTES, ()))
+
+    def plot(self, file: str | Path | None = None) -> matplotlib.figure.Figure:
+        """Draw populations with their fits, and the IQ points.
+
+        Parameters
+        ----------
+        file:
+            Where to write the picture (png, pdf, svg by its name); None only returns it.
+        """
+        from qtrl_spool.results.plot import draw
+
+        figure = draw(self)
+        if file is not None:
+            figure.savefig(file)
+        return figure
+
+    def text_plot(self, width: int = 72) -> str:
+        """Return the populations as a plot of Unicode characters, `width` columns wide."""
+        from qtrl_spool.results.textplot import text_plot
+
+        return text_plot(self, width=width)
+
+    def summary(self) -> str:
+        """Return what was measured and found, in a few lines for people."""
+        from qtrl_spool.results.summary import summary
+
+        return summary(self)
+
+    def close(self) -> None:
+        """Give the file back; a later use opens it again."""
+        if self._dataset is not None:
+            self._dataset.close()
+            self._dataset = None
+
+    def __enter__(self) -> Result:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Result({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        from qtrl_spool.results.summary import html
+
+        return html(self)
+
+    def _variable(self, name: str) -> xarray.DataArray:
+        if name not in self.dataset:
+            there = ", ".join(str(key) for key in self.dataset.data_vars)
+            raise NotFoundError(f"this result has no {name!r}", where=str(self.path), hint=f"it has {there}")
+        return self.dataset[name]
+
+    def _document(self, name: str) -> Any:
+        texts = self.documents
+        if name not in texts:
+            raise NotFoundError(f"this result has no document {name!r}", where=str(self.path))
+        return _parse(texts[name], name)
+
+    def _open(self) -> Any:
+        """Open the file with h5py, sure that it is a result of a format that is known here."""
+        import h5py
+
+        if not self.path.is_file():
+            raise NotFoundError(f"there is no result file {self.path}")
+        try:
+            file = h5py.File(self.path, "r", locking=False)
+        except OSError as error:
+            raise UsageError("this is no HDF5 file, or not a whole one", where=str(self.path)) from error
+        found = _plain(file.attrs.get("format", ""))
+        if found != layout.FORMAT:
+            file.close()
+            raise UsageError(
+                f"the format is {found!r}, this version reads {layout.FORMAT!r}",
+                where=str(self.path),
+                hint="a newer qtrl-spool may read it" if str(found).startswith("qtrl-result/") else None,
+            )
+        return file
+
+
+def _parse(text: str, name: str) -> Mapping[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except json.JSONDecodeError:
+        from qtrl_spool.config.yaml12 import parse_yaml
+
+        return dict(parse_yaml(text, name) or {})
+
+
+def _plain(value: Any) -> Any:
+    """Return an HDF5 attribute as an ordinary Python value."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, bytes):
+        return value.decode()
+    return [_plain(entry) for entry in value] if isinstance(value, list) else value
