@@ -131,7 +131,7 @@ def from_text(text: str, name: str, limits: Limits | None = None) -> Bundle:
     """
     limits = limits or Limits()
     where = printable(name)
-    tree = _parse(text, name, where, limits)
+    tree = parse_text(text, name, limits)
     if not isinstance(tree, Mapping):
         raise _no_mapping(tree, where)
     sequence = {key: tree[key] for key in tree if key not in _SECTIONS}
@@ -140,6 +140,17 @@ def from_text(text: str, name: str, limits: Limits | None = None) -> Bundle:
         patch=_checked_patch(tree.get("config"), f"{where}: config"),
         manifest=Manifest.from_dict(tree.get("job"), f"{where}: job"),
     )
+
+
+def parse_text(text: str, name: str, limits: Limits) -> Any:
+    """Return the tree of a text: JSON, read strictly, if `name` ends with ``.json``, else YAML.
+
+    Raises
+    ------
+    BundleError, ConfigError
+        If it cannot be read.
+    """
+    return _parse(text, name, printable(name), limits)
 
 
 def job_name(bundle: Bundle, file_name: str) -> str:
