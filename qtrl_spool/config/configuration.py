@@ -1,0 +1,418 @@
+"""`Configuration`: the documents of a configuration, as written and as they count. It never changes.
+
+``documents`` holds what the files (and a job's patch) say, ``effective`` what follows from it:
+derived variables made, names of variables replaced, units turned into SI.
+
+Called by: everything that reads a value: ``run``, ``backends``, ``processing``, ``client``, ``cli``.
+Fails: `ConfigError` / `PatchError` with all problems when it is made; `UnknownPathError` (a `KeyError`)
+for a path that is not there. A text that looks like the name of a variable and is none stays text,
+gives a warning, and fails the sequence that uses it.
+
+Known limits: the pulse library is made anew for each configuration, when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from qtrl_spool.config import variables as names
+from qtrl_spool.config.merge import merged, parse_patch, same
+from qtrl_spool.config.tree import (
+    Key,
+    New,
+    Path,
+    Replace,
+    Tree,
+    freeze,
+    join_path,
+    leaves,
+    near,
+    place_of,
+)
+from qtrl_spool.config.validate import validate
+from qtrl_spool.config.yaml12 import excerpt_of, parse_yaml
+from qtrl_spool.errors import ConfigError, PatchError
+
+if TYPE_CHECKING:
+    from qtrl_spool.sequence import PulseLibrary
+
+VARIABLES = "variables"
+
+
+class Configuration:
+    """A configuration: made once, checked when it is made, shared by all who read it.
+
+    Parameters
+    ----------
+    documents:
+        Trees by the names of their documents (``variables``, ``pulses``, ``adc``, …), as written.
+    texts:
+        The texts they were read from, by file name, for messages that show a line.
+    version:
+        Its number in the store.
+    sources:
+        The file name of each document.
+
+    Attributes
+    ----------
+    documents, effective:
+        As written; as they count.
+    patch:
+        What was merged last, in its one form; an empty tree if nothing was.
+    default:
+        What it was merged from, or None.
+    derived:
+        How each derived variable follows from others, by its path in the variables.
+    unresolved:
+        Texts that look like the name of a variable and are none, by their path.
+
+    Raises
+    ------
+    ConfigError
+        All problems at once, in ``problems``.
+    """
+
+    documents: Mapping[str, Tree]
+    effective: Mapping[str, Tree]
+    derived: Mapping[str, names.Derivation]
+    unresolved: Mapping[Path, names.Unresolved]
+    _plain_variables: Tree
+    _variables: Tree
+    _table: dict[str, Any]
+
+    def __init__(
+        self,
+        documents: Mapping[str, Any],
+        *,
+        texts: Mapping[str, str] | None = None,
+        version: int | None = None,
+        sources: Mapping[str, str] | None = None,
+    ) -> None:
+        self._raw = Tree({name: freeze(tree, (name,)) for name, tree in documents.items()})
+        self.version = version
+        self.patch = Tree({})
+        self.default: Configuration | None = None
+        self._texts = dict(texts or {})
+        self._sources = dict(sources or {})
+        self._resolve(None)
+        self._check(None)
+
+    @classmethod
+    def from_texts(cls, texts: Mapping[str, str], *, version: int | None = None) -> Configuration:
+        """Return the configuration that YAML texts hold; each file's name, in any case, names its document.
+
+        Raises
+        ------
+        ConfigError
+            All problems of all files.
+        """
+        documents, sources = parse_documents(texts)
+        return cls(documents, texts=texts, version=version, sources=sources)
+
+    def merged(self, patch: Mapping[Any, Any]) -> Configuration:
+        """Return the configuration that `patch` makes of this one, which stays as it is.
+
+        Raises
+        ------
+        PatchError
+            If the patch names what is not there, or a derived variable.
+        ConfigError
+            If a value in it is not what its place allows.
+        """
+        normal = parse_patch(patch)
+        new = object.__new__(Configuration)
+        new._raw = merged(self._raw, normal)
+        new.version = self.version
+        new.patch = normal
+        new.default = self
+        new._texts = self._texts
+        new._sources = self._sources
+        new._resolve(self)
+        new._refuse_derived(self)
+        new._check(self)
+        return new
+
+    def _resolve(self, old: Configuration | None) -> None:
+        """Make the effective documents, taking over from `old` what did not change."""
+        raw = self._raw.get(VARIABLES, Tree({}))
+        if not isinstance(raw, Tree):
+            raise ConfigError(f"variables: expected a mapping, got {raw!r}")
+        before = old._raw.get(VARIABLES) if old else None
+        if old is not None and raw is before:
+            self._plain_variables, self.derived = old._plain_variables, old.derived
+            self._variables, self._table, changed = old._variables, old._table, frozenset[str]()
+        else:
+            changed = self._resolve_variables(raw, old)
+        self._resolutions = {
+            name: self._resolve_document(name, tree, old, changed)
+            for name, tree in self._raw.items()
+            if name != VARIABLES
+        }
+        effective = {str(name): each.tree for name, each in self._resolutions.items()}
+        if VARIABLES in self._raw:
+            effective[VARIABLES] = self._variables
+        self.documents = MappingProxyType({str(name): tree for name, tree in self._raw.items()})
+        self.effective = MappingProxyType({name: effective[name] for name in self.documents})
+        self._effective = Tree(self.effective)
+        self.unresolved = MappingProxyType(
+            {path: each for found in self._resolutions.values() for path, each in found.unresolved.items()}
+        )
+
+    def _resolve_variables(self, raw: Tree, old: Configuration | None) -> frozenset[str]:
+        self._plain_variables = names.with_units(raw)
+        self.derived = names.derivations(self._plain_variables)
+        self._variables = names.with_derived(self._plain_variables, self.derived)
+        self._table = names.table_of(self._variables)
+        names.check_circles(self._table)
+        return names.changed_names(old._table, self._table) if old else frozenset()
+
+    def _resolve_document(
+        self, name: Key, tree: Any, old: Configuration | None, changed: frozenset[str]
+    ) -> names.Resolution:
+        if not isinstance(tree, Tree):
+            raise ConfigError(f"{name}: expected a mapping, got {tree!r}")
+        before = old._resolutions.get(str(name)) if old else None
+        return names.resolve(str(name), tree, self._table, before=before, changed=changed)
+
+    def _refuse_derived(self, default: Configuration) -> None:
+        """Refuse a patch that says a derived variable."""
+        patched = self.patch.get(VARIABLES)
+        problems: list[PatchError] = []
+        for path, derivation in self.derived.items():
+            said, whole = _said(patched, path)
+            if said is None or (whole and _close(said, derivation.value)):
+                continue
+            first = derivation.terms[0][1]
+            rest = "".join(f" {'-' if sign > 0 else '+'} {each}" for sign, each in derivation.terms[1:])
+            problems.append(
+                PatchError(
+                    f"it is derived: {derivation.formula}",
+                    where=_where(place_of(self.patch, (VARIABLES, *path.split("/"))), f"variables/{path}"),
+                    hint=f"set variables/{first} instead, to the value that you want{rest}",
+                )
+            )
+        _raise(problems, PatchError)
+
+    def _check(self, old: Configuration | None) -> None:
+        """Validate what differs from `old`; a patch may not say names that stand for nothing."""
+        problems = [
+            self._located(each.path, each.message, each.hint)
+            for each in validate(self._effective, old._effective if old else None, self.unresolved)
+        ]
+        if old is not None:
+            for path, each in self.unresolved.items():
+                if path not in old.unresolved and not same(self._raw.get(join_path(path)), old.get_raw(path)):
+                    problems.append(self._located(path, self._why_unresolved(each), self._near_name(each)))
+        _raise(problems, ConfigError)
+
+    def get_raw(self, path: Path) -> Any:
+        """Return what is written at `path`, or None."""
+        return self._raw.get(join_path(path))
+
+    def _located(self, path: Path, message: str, hint: str | None) -> ConfigError:
+        place = self._place(path)
+        text = self._texts.get(place.name) if place else None
+        excerpt = excerpt_of(text, place.line, place.column) if place and text is not None else None
+        where = _where(place, join_path(path))
+        return ConfigError(message, where=where, hint=hint, excerpt=excerpt)
+
+    def _place(self, path: Path) -> Any:
+        return place_of(self._raw, path)
+
+    def _why_unresolved(self, each: names.Unresolved) -> str:
+        return each.message(self._table)
+
+    def _near_name(self, each: names.Unresolved) -> str | None:
+        values = (name for name, value in self._table.items() if not isinstance(value, Tree))
+        return near(each.name, values)
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """Return a sentence for each name of a variable that stands for nothing."""
+        by_name: dict[str, list[names.Unresolved]] = {}
+        for each in self.unresolved.values():
+            by_name.setdefault(each.name, []).append(each)
+        return tuple(self._warning(places) for places in by_name.values())
+
+    def _warning(self, places: list[names.Unresolved]) -> str:
+        first = self._sentence(places[0])
+        more = f"; it stands at {len(places) - 1} more places" if len(places) > 1 else ""
+        return f"{first}{more}: what uses it cannot be compiled"
+
+    def _sentence(self, each: names.Unresolved) -> str:
+        return str(self._located(each.path, self._why_unresolved(each), self._near_name(each)))
+
+    @cached_property
+    def pulses(self) -> PulseLibrary:
+        """Return the pulses, by key."""
+        from qtrl_spool.sequence import PulseLibrary
+
+        unresolved = {
+            join_path(path[1:]): self._sentence(each)
+            for path, each in self.unresolved.items()
+            if path[0] == "pulses"
+        }
+        return PulseLibrary(self._document("pulses"), self.variables, unresolved)
+
+    @property
+    def variables(self) -> Tree:
+        """Return the variables, derived ones included; frequencies in Hz, times in s."""
+        return self._document(VARIABLES)
+
+    @property
+    def adc(self) -> Tree:
+        """Return the document ``adc``: acquisition and processing."""
+        return self._document("adc")
+
+    @property
+    def dac(self) -> Tree:
+        """Return the document ``dac``: the analog outputs."""
+        return self._document("dac")
+
+    @property
+    def devices(self) -> Tree:
+        """Return the document ``devices``: the lab's other instruments."""
+        return self._document("devices")
+
+    @property
+    def simulator(self) -> Tree:
+        """Return the document ``simulator``; empty if there is none."""
+        return self._document("simulator")
+
+    def _document(self, name: str) -> Tree:
+        return self.effective.get(name, _EMPTY)
+
+    def __getitem__(self, path: str) -> Any:
+        return self._effective[path]
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._effective
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.effective)
+
+    def __repr__(self) -> str:
+        version = "" if self.version is None else f" version {self.version}"
+        return f"<Configuration{version}: {', '.join(self.documents)}>"
+
+    def get(self, path: str, default: Any = None) -> Any:
+        """Return the effective value at `path`, such as ``variables/Q6/freq``, else `default`."""
+        return self._effective.get(path, default)
+
+    def keys(self) -> list[str]:
+        """Return the names of the documents."""
+        return list(self.effective)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Return the SHA-256 of the documents as written: of their values, not of their layout."""
+        return hashlib.sha256(canonical(self._raw).encode()).hexdigest()
+
+    def dump(self) -> str:
+        """Return all effective documents as one YAML text."""
+        from qtrl_spool.config.edit import dump_yaml
+
+        return dump_yaml(self._effective)
+
+    def at_version(self, version: int) -> Configuration:
+        """Return the same configuration under a version's number."""
+        new = object.__new__(Configuration)
+        new.__dict__.update(self.__dict__)
+        new.version = version
+        return new
+
+
+_EMPTY = Tree({})
+
+
+def _where(place: Any, path: str) -> str:
+    return f"{place}: {path}" if place else path
+
+
+def _said(patch: Any, path: str) -> tuple[Any, bool]:
+    """Return what a patch of the variables says at `path`, and whether as part of a whole new mapping."""
+    whole = False
+    for key in path.split("/"):
+        if isinstance(patch, New | Replace):
+            patch, whole = patch.value, True
+        if not isinstance(patch, Tree) or key not in patch:
+            return None, whole
+        patch = patch[key]
+    return patch, whole
+
+
+def _close(said: Any, value: float) -> bool:
+    return isinstance(said, int | float) and abs(said - value) <= 1e-9 * max(abs(said), abs(value))
+
+
+def _raise(problems: list[Any], kind: type[ConfigError]) -> None:
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        first = problems[0]
+        message = f"{first.message} (and {len(problems) - 1} more)"
+        raise kind(
+            message, where=first.where, hint=first.hint, problems=tuple(problems), excerpt=first.excerpt
+        )
+
+
+def document_name(file_name: str) -> str:
+    """Return the name of the document that a file holds: ``Pulses.yaml`` holds ``pulses``."""
+    return file_name.rpartition(".")[0].casefold()
+
+
+def parse_documents(texts: Mapping[str, str]) -> tuple[dict[str, Tree], dict[str, str]]:
+    """Return the documents that texts hold, and the file of each.
+
+    Raises
+    ------
+    ConfigError
+        All problems of all files.
+    """
+    documents: dict[str, Tree] = {}
+    sources: dict[str, str] = {}
+    problems: list[ConfigError] = []
+    for file_name, text in texts.items():
+        name = document_name(file_name)
+        if name in sources:
+            problems.append(
+                ConfigError(f"{sources[name]} and {file_name} are the same document", hint="keep one")
+            )
+            continue
+        sources[name] = file_name
+        try:
+            documents[name] = _parse_document(text, file_name)
+        except ConfigError as error:
+            problems.extend(error.problems)
+    _raise(problems, ConfigError)
+    return documents, sources
+
+
+def _parse_document(text: str, file_name: str) -> Tree:
+    tree = parse_yaml(text, file_name, document=True)
+    if tree is None:
+        return Tree({})
+    if not isinstance(tree, Tree):
+        raise ConfigError("a document is a mapping of names to values", where=f"{file_name}:1:1")
+    return tree
+
+
+def canonical(value: Any) -> str:
+    """Return a value as JSON that is the same for equal values, whatever the order of their keys."""
+    if isinstance(value, dict):
+        pairs = sorted((str(key), type(key).__name__, each) for key, each in value.items())
+        return "{" + ",".join(f"{json.dumps(key)}:{canonical(each)}" for key, _, each in pairs) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(canonical, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def all_leaves(configuration: Configuration) -> Iterator[tuple[str, Any]]:
+    """Yield every effective value with its path."""
+    for path, value in leaves(Tree(configuration.effective)):
+        yield join_path(path), value
