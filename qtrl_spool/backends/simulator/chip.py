@@ -140,7 +140,7 @@ def simulator_document(config: Configuration) -> dict[str, Any]:
         values where it says nothing. The area of its X180 is made to be a half turn, and the errors
         of the readout are those that ``readout/corr_matrix`` corrects.
     """
-    variables = config.effective.get("variables", {})
+    variables: Mapping[Any, Any] = config.get("variables", {})
     names = [name for name, group in variables.items() if _is_qubit(name, group)]
     return {
         "seed": None,
@@ -193,7 +193,7 @@ def _blobs(
     name: str, chosen: Mapping[str, float], config: Configuration
 ) -> tuple[list[complex], list[float]]:
     """Return the IQ point and the standard deviation of each level, before rotation, units of the ADC."""
-    index, steps = _label(name, config), enabled_steps(config.effective.get("adc", {}))
+    index, steps = _label(name, config), enabled_steps(config)
     classifier = steps.get("GMM", {})
     if index is None or len(classifier.get("means", [])) <= index:
         return [_pointer(level, chosen) for level in range(3)], [IQ_SIGMA] * 3
@@ -223,7 +223,7 @@ def _flips(
 ) -> tuple[float, float]:
     """Return the errors of `corr_matrix` that overlap and decay during the readout do not explain."""
     index = _label(name, config)
-    matrix = config.effective.get("variables", {}).get("readout", {}).get("corr_matrix", [])
+    matrix = config.get("variables/readout/corr_matrix", [])
     if index is None or len(matrix) <= index:
         return 0.0, 0.0
     up, down = float(matrix[index][2]), float(matrix[index][1])
@@ -240,22 +240,21 @@ def _beyond(total: float, explained: float) -> float:
 
 def _window(config: Configuration) -> float:
     """Return the length of the readout's integration, s."""
-    adc = config.effective.get("adc", {})
-    points = float(adc.get("acquisition_settings", {}).get("points", 1024))
-    return points / float(adc.get("hardware_settings", {}).get("sample_rate", 1e9))
+    points = float(config.get("adc/acquisition_settings/points", 1024))
+    return points / float(config.get("adc/hardware_settings/sample_rate", 1e9))
 
 
 def _label(name: str, config: Configuration) -> int | None:
     """Return the place of a qubit's readout in the configuration's ``freq_labels``."""
-    labels = enabled_steps(config.effective.get("adc", {})).get("Heterodyne", {}).get("freq_labels", [])
+    labels = enabled_steps(config).get("Heterodyne", {}).get("freq_labels", [])
     names = [f"Q{label}" for label in labels]
     return names.index(name) if name in names else None
 
 
-def enabled_steps(adc: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def enabled_steps(config: Configuration) -> dict[str, Mapping[Any, Any]]:
     """Return the arguments of the first enabled step of each type of the processing chain."""
-    found: dict[str, Mapping[str, Any]] = {}
-    processing = adc.get("processing", {}) or {}
+    found: dict[str, Mapping[Any, Any]] = {}
+    processing: Mapping[Any, Any] = config.get("adc/processing", {}) or {}
     for _, group in sorted(processing.items(), key=lambda item: str(item[0])):
         if not isinstance(group, Mapping) or group.get("enable") is False:
             continue
@@ -268,7 +267,7 @@ def enabled_steps(adc: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 # -- reading the document ----------------------------------------------------------------------------
 
 
-def chip_of(document: Mapping[str, Any]) -> Chip:
+def chip_of(document: Mapping[Any, Any]) -> Chip:
     """Read the effective document `simulator` of a job.
 
     Raises
@@ -315,24 +314,25 @@ def _value(key: str, value: object, where: str) -> Any:
     if key in ("chan_I", "chan_Q"):
         return int(_positive(value, where))
     if not key.startswith("iq_"):
-        return _number(value, where)
+        return number(value, where)
     size = 3 if key == "iq_sigma" else 2
     if not isinstance(value, list | tuple) or len(value) != size:
         raise ConfigError(f"expected a list of {size} numbers, got {value!r}", where=where)
-    return tuple(_number(entry, f"{where}/{at}") for at, entry in enumerate(value))
+    return tuple(number(entry, f"{where}/{at}") for at, entry in enumerate(value))
 
 
-def _number(value: object, where: str) -> float:
+def number(value: object, where: str) -> float:
+    """Return a configuration's value as a float; what is no number is a `ConfigError` at `where`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"expected a number, got {value!r}", where=where)
     return float(value)
 
 
 def _positive(value: object, where: str) -> float:
-    number = _number(value, where)
-    if number < 0:
-        raise ConfigError(f"expected a number that is not negative, got {number!r}", where=where)
-    return number
+    found = number(value, where)
+    if found < 0:
+        raise ConfigError(f"expected a number that is not negative, got {found!r}", where=where)
+    return found
 
 
 def _check(qubit: Qubit, where: str) -> None:

@@ -164,7 +164,7 @@ def _line(
     return _Line(
         order=order,
         active=np.sum(n_chunks[None] > np.arange(length)[:, None], axis=1),
-        chunk=_filled(shape, cells, np.repeat(table.first[drive], counts) + inner),
+        chunk=_filled(shape, cells, table.number[np.repeat(table.first[drive], counts) + inner]),
         wait=_filled(shape, cells, np.where(inner == 0, np.repeat(wait / sample_rate, counts), 0.0)),
         turn=_filled(shape, cells, np.where(inner == 0, np.repeat(turn, counts), 0.0)),
         rest=((end - last) / sample_rate)[order],

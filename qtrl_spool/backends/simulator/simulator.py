@@ -14,16 +14,16 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool.axes import IQ_AXES, RAW_AXES, Labelled
 from qtrl_spool.backends import Acquired
-from qtrl_spool.backends.simulator.chip import Chip, Qubit, chip_of, enabled_steps, simulator_document
+from qtrl_spool.backends.simulator.chip import Chip, Qubit, chip_of, enabled_steps, number, simulator_document
 from qtrl_spool.backends.simulator.drive import schedule
 from qtrl_spool.backends.simulator.evolve import Outcomes, outcomes
 from qtrl_spool.backends.simulator.readout import draw_levels, iq_points, traces
@@ -78,11 +78,10 @@ class Simulator:
     ) -> None:
         """Work out the probability of every outcome of a job (see `Backend.prepare`)."""
         self._aborted.clear()
-        document = config.effective.get("simulator") or simulator_document(config)
-        chip = chip_of(document)
+        chip = chip_of(config.get("simulator") or simulator_document(config))
         qubits = tuple(_qubit_of(label, chip) for label in readouts)
         when = _triggers(triggers, program, settings)
-        mixed = float(_variable(config, "hardware", "qubit_LO") or 0.0)
+        mixed = number(config.get("variables/hardware/qubit_LO", 0.0), "variables/hardware/qubit_LO")
         self.seed = secrets.randbits(63) if chip.seed is None else chip.seed
         self._job = _Job(
             chip=chip,
@@ -147,21 +146,15 @@ def _solve(program: Program, qubit: Qubit, triggers: NDArray[np.int64], mixed: f
     return outcomes(plan, qubit, triggers, sample_rate=program.sample_rate, local_oscillator=mixed)
 
 
-def _variable(config: Configuration, *path: str) -> Any:
-    found: Any = config.effective.get("variables", {})
-    for key in path:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found
-
-
 def _signal_frequency(label: str, config: Configuration) -> float:
     """Return where the chain looks for a readout's signal, Hz."""
-    step = enabled_steps(config.effective.get("adc", {})).get("Heterodyne", {})
+    step = enabled_steps(config).get("Heterodyne", {})
     labels = [f"R{name}" for name in step.get("freq_labels", [])]
     frequencies = step.get("frequencies", [])
     if label in labels and labels.index(label) < len(frequencies):
-        return float(frequencies[labels.index(label)])
-    return float(_variable(config, "Q" + label.removeprefix("R"), "res_mod_freq") or 0.0)
+        return number(frequencies[labels.index(label)], f"the Heterodyne step's frequency of {label}")
+    path = f"variables/Q{label.removeprefix('R')}/res_mod_freq"
+    return number(config.get(path, 0.0), path)
 
 
 def _acquired(job: _Job, seed: int, batch: int) -> Acquired:

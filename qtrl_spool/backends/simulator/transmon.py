@@ -52,12 +52,15 @@ class Chunks:
         Superoperator of the chunk [chunk, 9, 9].
     detuning:
         What a static detuning of 1 Hz adds before it, to first order [chunk, 9, 9].
+    number:
+        Which of these the chunks of the drives are, drive after drive; equal chunks share one.
     first, count:
-        Where the chunks of each drive begin, and how many it has [drive].
+        Where in `number` the chunks of each drive begin, and how many it has [drive].
     """
 
     change: Complex
     detuning: Complex
+    number: NDArray[np.int64]
     first: NDArray[np.int64]
     count: NDArray[np.int64]
 
@@ -124,18 +127,21 @@ def chunks(drives: Sequence[Drive], qubit: Qubit, local_oscillator: float, large
         kinds.setdefault((drive.freq, drive.step, length), []).append(at)
     first = np.zeros(len(drives), dtype=np.int64)
     count = np.zeros(len(drives), dtype=np.int64)
-    changes, detunings, total = [], [], 0
+    empty = np.zeros((0, LEVELS**2, LEVELS**2), dtype=np.complex128)
+    changes, detunings, numbers, total, known = [empty], [empty], [np.zeros(0, dtype=np.int64)], 0, 0
     for (freq, step, length), members in kinds.items():
-        z, valid, counts = _arranged([drives[at].samples for at in members], length)
+        rows, sizes, counts = _arranged([drives[at].samples for at in members], length)
         first[members] = total + np.cumsum(counts) - counts
         count[members] = counts
-        total += len(z)
-        unitaries = _steps(z, valid, energies(qubit, freq + local_oscillator - qubit.freq), qubit, step)
-        change, detuning = _averaged(unitaries, valid, qubit, step)
+        rows, sizes, number = _shared(rows, sizes)
+        numbers.append(known + number)
+        total, known = total + len(number), known + len(rows)
+        detuning = freq + local_oscillator - qubit.freq
+        unitaries = _steps(rows, sizes, energies(qubit, detuning), qubit, step)
+        change, added = _averaged(unitaries, sizes, qubit, step)
         changes.append(change)
-        detunings.append(detuning)
-    empty = np.zeros((0, LEVELS**2, LEVELS**2), dtype=np.complex128)
-    return Chunks(np.concatenate([*changes, empty]), np.concatenate([*detunings, empty]), first, count)
+        detunings.append(added)
+    return Chunks(np.concatenate(changes), np.concatenate(detunings), np.concatenate(numbers), first, count)
 
 
 def _chunk_length(drive: Drive, qubit: Qubit, largest_detuning: float) -> int:
@@ -148,24 +154,34 @@ def _chunk_length(drive: Drive, qubit: Qubit, largest_detuning: float) -> int:
 
 def _arranged(
     samples: Sequence[Complex], length: int
-) -> tuple[Complex, NDArray[np.bool_], NDArray[np.int64]]:
-    """Return the drives cut into rows of `length`, which entries are real, and the rows of each drive."""
+) -> tuple[Complex, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the drives cut into rows of `length`, how much of each counts, and the rows of each drive."""
     sizes = np.array([len(one) for one in samples])
     counts = -(-sizes // length)
     rows = np.zeros(int(counts.sum()) * length, dtype=np.complex128)
-    valid = np.zeros(len(rows), dtype=bool)
     begin = 0
-    for one, size, count in zip(samples, sizes.tolist(), counts.tolist(), strict=True):
-        rows[begin : begin + size] = one
-        valid[begin : begin + size] = True
+    for one, count in zip(samples, counts.tolist(), strict=True):
+        rows[begin : begin + len(one)] = one
         begin += count * length
-    return rows.reshape(-1, length), valid.reshape(-1, length), counts
+    filled = np.full(int(counts.sum()), length)
+    filled[np.cumsum(counts) - 1] = sizes - (counts - 1) * length
+    return rows.reshape(-1, length), filled, counts
+
+
+def _shared(rows: Complex, sizes: NDArray[np.int64]) -> tuple[Complex, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct rows, how much of each counts, and which of them each row is."""
+    seen: dict[tuple[int, bytes], int] = {}
+    number = [
+        seen.setdefault((size, row.tobytes()), len(seen)) for size, row in zip(sizes, rows, strict=True)
+    ]
+    _, example = np.unique(number, return_index=True)
+    return rows[example], sizes[example], np.array(number)
 
 
 def _steps(
-    z: Complex, valid: NDArray[np.bool_], levels: NDArray[np.float64], qubit: Qubit, step: float
+    z: Complex, sizes: NDArray[np.int64], levels: NDArray[np.float64], qubit: Qubit, step: float
 ) -> Complex:
-    """Return the unitary of every step [chunk, step, 3, 3]; the identity where nothing is real."""
+    """Return the unitary of every step [chunk, step, 3, 3]; the identity after the end of a chunk."""
     size = np.abs(z).ravel()
     largest = max(float(size.max(initial=0.0)), 1e-12)
     coefficients = _chebyshev(levels, np.pi * qubit.drive_rate, largest, step)
@@ -178,13 +194,13 @@ def _steps(
             unitaries[..., column, row] *= turn.conj()
         unitaries[..., 0, 2] *= turn**2
         unitaries[..., 2, 0] *= turn.conj() ** 2
-    unitaries[~valid] = np.eye(LEVELS)
+    unitaries[np.arange(z.shape[1]) >= sizes[:, None]] = np.eye(LEVELS)
     return unitaries
 
 
 def _chebyshev(levels: NDArray[np.float64], rate: float, largest: float, step: float) -> Complex:
     """Return coefficients [order, 9] of a step's unitary for amplitudes from 0 to `largest`."""
-    order = 14 + int(np.ceil(2 * rate * largest * step))
+    order = 7 + int(np.ceil(8 * rate * largest * step))
     angles = np.pi * (np.arange(order) + 0.5) / order
     amplitudes = largest * (np.cos(angles) + 1) / 2
     coupling = LOWER + LOWER.T
@@ -210,7 +226,7 @@ def _series(coefficients: Complex, x: NDArray[np.float64]) -> Complex:
 
 
 def _averaged(
-    unitaries: Complex, valid: NDArray[np.bool_], qubit: Qubit, step: float
+    unitaries: Complex, sizes: NDArray[np.int64], qubit: Qubit, step: float
 ) -> tuple[Complex, Complex]:
     """Return the change of the state over each chunk, and what a static detuning of 1 Hz adds."""
     blocks = unitaries
@@ -220,7 +236,7 @@ def _averaged(
     prefix[:, 0] = np.eye(LEVELS)
     for at in range(blocks.shape[1]):
         np.matmul(blocks[:, at], prefix[:, at], out=prefix[:, at + 1])
-    weights = _trapezoid(valid, step)
+    weights = step * _trapezoid(sizes, blocks.shape[1])
     slow, number = _interaction(prefix, weights, qubit)
     evolved = _exponential(slow)
     final = prefix[:, -1]
@@ -230,10 +246,10 @@ def _averaged(
     return turned @ evolved, -2j * np.pi * commutator
 
 
-def _trapezoid(valid: NDArray[np.bool_], step: float) -> NDArray[np.float64]:
-    """Return the weights of the block boundaries in an integral over time [chunk, boundary], s."""
-    lengths = step * valid.reshape(len(valid), -1, BLOCK).sum(axis=2)
-    weights = np.zeros((lengths.shape[0], lengths.shape[1] + 1))
+def _trapezoid(sizes: NDArray[np.int64], n_blocks: int) -> NDArray[np.float64]:
+    """Return the weights of the block boundaries in an integral over a chunk [chunk, boundary], steps."""
+    lengths = np.clip(sizes[:, None] - BLOCK * np.arange(n_blocks), 0, BLOCK)
+    weights = np.zeros((len(sizes), n_blocks + 1))
     weights[:, :-1] += lengths / 2
     weights[:, 1:] += lengths / 2
     return weights
@@ -247,9 +263,8 @@ def _interaction(prefix: Complex, weights: NDArray[np.float64], qubit: Qubit) ->
     up = qubit.thermal_population / qubit.t1
     down = 1 / qubit.t1 - up
     emitted = _pairs(lower, weights)
-    loss = down * emitted + 2 * max(0.0, qubit.dephasing_rate) * _pairs(count, weights)
-    if up:
-        loss = loss + up * _pairs(lower.conj().swapaxes(2, 3), weights)
+    loss = down * emitted + up * emitted.conj().swapaxes(1, 2)
+    loss += 2 * max(0.0, qubit.dephasing_rate) * _pairs(count, weights)
     decay = np.einsum("ciiab->cba", loss.reshape(-1, 3, 3, 3, 3))
     one = np.eye(LEVELS)
     number = np.einsum("cb,cbij->cij", weights, count)
