@@ -1,0 +1,113 @@
+"""What can be said about appends without pulses: elements, delays and names of references.
+
+`checked` is the compiler's first look, over whole columns, so that a good sequence pays next to
+nothing; `combined` makes one error of many. Append numbers count from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from qtrl_spool.errors import ElementError, SequenceError
+from qtrl_spool.sequence.pulse import is_index, is_number
+from qtrl_spool.sequence.records import START, Record
+from qtrl_spool.sequence.sweep import Elements, is_swept
+
+N_SHOWN = 20
+"""How many problems the text of a combined error lists; ``problems`` has them all."""
+
+_PLAIN_NUMBERS = {int, float}
+
+
+def combined(problems: Sequence[SequenceError]) -> SequenceError:
+    """Return one error for all `problems`, of their common class."""
+    if len(problems) == 1:
+        return problems[0]
+    kinds = {type(problem) for problem in problems}
+    kind = kinds.pop() if len(kinds) == 1 else SequenceError
+    lines = [f"  {problem}" for problem in problems[:N_SHOWN]]
+    if len(problems) > N_SHOWN:
+        lines.append(f"  and {len(problems) - N_SHOWN} more")
+    text = "\n".join([f"the sequence has {len(problems)} problems:", *lines])
+    return kind(text, problems=tuple(problems))
+
+
+def with_place(error: SequenceError, *appends: int) -> SequenceError:
+    """Return `error` placed at the first of `appends`, the number of the others in its message."""
+    more = f" (and in {len(appends) - 1} more appends)" if len(appends) > 1 else ""
+    return type(error)(error.message + more, where=f"append {appends[0]}", hint=error.hint)
+
+
+def checked(
+    records: Sequence[Record], n_elements: int
+) -> tuple[Sequence[Record], list[SequenceError], set[int]]:
+    """Return the records with what is wrong in them replaced, the problems, and the appends of unknown length."""
+    suspects = _suspects(records, n_elements)
+    if not suspects:
+        return records, [], set()
+    mended, problems, unknown = list(records), [], set()
+    for index in suspects:
+        found, mended[index] = _mended(records[index], n_elements)
+        problems += [with_place(error, index) for error in found]
+        if mended[index][2:6] != records[index][2:6]:
+            unknown.add(index)
+    return mended, problems, unknown
+
+
+def _suspects(records: Sequence[Record], n_elements: int) -> list[int]:
+    """Return the appends whose fields are not all of the plainest kind."""
+    if not records:
+        return []
+    _, elements, starts, ends, before, after, *_ = zip(*records, strict=True)
+    plain_names = {*map(type, starts), *map(type, ends)} == {str}
+    plain_delays = {*map(type, before), *map(type, after)} <= _PLAIN_NUMBERS
+    finite = plain_delays and all(-1e6 < value < 1e6 for value in {*before, *after})
+    integers = (
+        set(map(type, elements)) == {int} and -n_elements <= min(elements) <= max(elements) < n_elements
+    )
+    if plain_names and finite and integers:
+        return []
+    return list(range(len(records)))
+
+
+def _mended(record: Record, n_elements: int) -> tuple[list[SequenceError], Record]:
+    problems: list[SequenceError] = []
+    changes: dict[str, Any] = {}
+    element_error = element_problem(record.element, n_elements)
+    if element_error:
+        problems.append(element_error)
+        changes["element"] = None
+    for name in ("start", "end"):
+        value = getattr(record, name)
+        if type(value) is not str:
+            problems.append(SequenceError(f"{name} is {value!r}: it must be the name of a reference"))
+            changes[name] = START
+    for name in ("start_delay", "end_delay"):
+        value = getattr(record, name)
+        if not is_swept(value) and not is_number(value):
+            problems.append(SequenceError(f"{name} is {value!r}: it must be a number of seconds"))
+            changes[name] = 0
+    return problems, record._replace(**changes) if changes else record
+
+
+def element_problem(element: Any, n_elements: int) -> SequenceError | None:
+    """Return what is wrong with an append's `element`, if anything; sweeps are checked when they expand."""
+    if element is None or isinstance(element, Elements):
+        return None
+    if isinstance(element, slice):
+        parts = (element.start, element.stop, element.step)
+        if all(part is None or is_index(part) for part in parts) and element.step != 0:
+            return None
+        return SequenceError(f"element is {element!r}: a slice must hold integers, its step not 0")
+    for entry in element if isinstance(element, tuple) else (element,):
+        if not is_index(entry):
+            return SequenceError(
+                f"element is {entry!r}: it must be an integer, a slice or a list of integers"
+            )
+        if not -n_elements <= entry < n_elements:
+            return ElementError(
+                f"element {entry} is not one of the sequence's {n_elements} elements",
+                hint=f"elements are 0 to {n_elements - 1}, negative ones count from the end",
+            )
+    return None

@@ -1,0 +1,264 @@
+"""The shapes of pulses: pure functions from parameters to complex samples.
+
+`draw` is called by the compiler, once for each distinct envelope. A shape is a function of the
+number of samples ``n``, the sample rate of the sequence in samples/s and its own parameters; unless
+its entry in `SHAPES` says otherwise, the result is multiplied by ``A exp(ip)``, where ``A`` is the
+product of ``amplitude`` (a number or a list, in full scale) and ``global_amp``, and ``p`` the sum of
+``phase`` (a number or a list, in rad) and ``global_phase``.
+
+Arithmetic is float64; only the finished samples are rounded to complex64. No samples (``n = 0``)
+give an empty envelope, whatever the shape. A keyword that a shape does not know is logged, once.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import numbers
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtrl_spool.errors import did_you_mean
+
+logger = logging.getLogger(__name__)
+
+Complex = NDArray[np.complex128]
+Parameters = Mapping[str, Any]
+
+
+def _square(n: int, rate: float, kw: Parameters) -> Complex:
+    return np.ones(n, complex)
+
+
+def _sin(n: int, rate: float, kw: Parameters) -> Complex:
+    turns = np.arange(n) * (kw["frequency"] / kw["sample_rate"])
+    return np.exp(1j * (2 * np.pi * np.remainder(turns, 1.0) - np.pi / 2))
+
+
+def _bell(n: int, sigma: float) -> NDArray[np.float64]:
+    """Return a Gaussian of standard deviation `sigma` samples, centred on n/2."""
+    return np.exp(-((np.arange(n) - n / 2) ** 2) / (2 * sigma**2))
+
+
+def _gaussian(n: int, rate: float, kw: Parameters) -> Complex:
+    return _bell(n, n / (2 * kw["sigmas"])).astype(complex)
+
+
+def _drag(n: int, rate: float, kw: Parameters) -> Complex:
+    sigma = n / (2 * kw["sigmas"])
+    bell = _bell(n, sigma)
+    slope = -(np.arange(n) - n / 2) / sigma**2 * bell
+    detuning = 2 * np.pi * kw["delta"] / kw["sample_rate"]
+    return _shifted(n, kw["df"] / kw["sample_rate"]) * (bell - 1j * kw["alpha"] * slope / detuning)
+
+
+def _shifted(n: int, turns_per_sample: float) -> Complex:
+    return np.exp(2j * np.pi * np.remainder(np.arange(n) * turns_per_sample, 1.0))
+
+
+def _with_edges(n: int, edge: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ones between a rising `edge` and its mirror image."""
+    shape = np.ones(n)
+    if len(edge):
+        shape[: len(edge)] = edge
+        shape[n - len(edge) :] = edge[::-1]
+    return shape
+
+
+def _edge_samples(n: int, kw: Parameters) -> int:
+    return math.floor(min(max(kw["ramp_fraction"], 0.0), 0.5) * n)
+
+
+def _cos_square(n: int, rate: float, kw: Parameters) -> Complex:
+    length = _edge_samples(n, kw)
+    edge = (1 - np.cos(np.pi * np.arange(length) / max(length, 1))) / 2
+    return _with_edges(n, edge) * _shifted(n, -kw["df"] / kw["sample_rate"])
+
+
+def _gauss_square(n: int, rate: float, kw: Parameters) -> Complex:
+    length = _edge_samples(n, kw)
+    sigma = max(length, 1) / kw["sigmas"]
+    edge = np.exp(-((np.arange(length) - length) ** 2) / (2 * sigma**2))
+    return _with_edges(n, edge).astype(complex)
+
+
+def _hann(n: int, rate: float, kw: Parameters) -> Complex:
+    return np.hanning(n).astype(complex)
+
+
+def _cos_env(n: int, rate: float, kw: Parameters) -> Complex:
+    if n == 1:
+        return np.ones(1, complex)
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / (n - 1))).astype(complex)
+
+
+def _half_sin(n: int, rate: float, kw: Parameters) -> Complex:
+    if n == 1:
+        return np.ones(1, complex)
+    return np.sin(np.pi * np.arange(n) / (n - 1)).astype(complex)
+
+
+def points_of(value: Any) -> Complex:
+    """Return arbitrary samples: numbers, complex numbers or ``[re, im]`` pairs."""
+    points = np.asarray(value)
+    if points.ndim == 2 and points.shape[1] == 2:
+        points = points[:, 0] + 1j * points[:, 1]
+    return points.astype(complex)
+
+
+def _arb(n: int, rate: float, kw: Parameters) -> Complex:
+    shape = np.zeros(n, complex)
+    points = points_of(kw["points"])[:n]
+    shape[: len(points)] = points
+    return shape
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One entry of `SHAPES`.
+
+    Attributes
+    ----------
+    function:
+        Draws the bare shape.
+    defaults:
+        Its own parameters; ``sample_rate: None`` stands for the sequence's (samples/s).
+    scaled:
+        Whether ``A exp(ip)`` applies.
+    clipped:
+        Whether ``A`` is kept within [-1, 1].
+    """
+
+    function: Callable[[int, float, Parameters], Complex]
+    defaults: Mapping[str, Any]
+    scaled: bool = True
+    clipped: bool = False
+
+
+_COS_SQUARE = Shape(_cos_square, {"ramp_fraction": 0.25, "df": 0.0, "sample_rate": None}, clipped=True)
+
+SHAPES: Mapping[str, Shape] = {
+    "square": Shape(_square, {}),
+    "sin": Shape(_sin, {"frequency": 0.0, "sample_rate": None}),
+    "gaussian": Shape(_gaussian, {"sigmas": 3.0}),
+    "DRAG": Shape(_drag, {"sigmas": 3.0, "alpha": 0.5, "delta": 260e6, "df": 0.0, "sample_rate": None}),
+    "cos_square": _COS_SQUARE,
+    "cos_square_fixed": _COS_SQUARE,
+    "hann": Shape(_hann, {}),
+    "cos_env": Shape(_cos_env, {}),
+    "half_sin": Shape(_half_sin, {}),
+    "gauss_square": Shape(_gauss_square, {"ramp_fraction": 0.1, "sigmas": 3.0}),
+    "arb": Shape(_arb, {"points": ()}),
+    "mark": Shape(_square, {}, scaled=False),
+}
+
+SCALING = ("amplitude", "phase", "global_amp", "global_phase")
+_NONZERO = ("sigmas", "delta", "sample_rate")
+
+
+def amplitude_of(kwargs: Parameters) -> float:
+    """Return the product of the amplitudes, in full scale."""
+    return math.prod(_numbers(kwargs.get("amplitude", 1.0))) * float(kwargs.get("global_amp", 1.0))
+
+
+def phase_of(kwargs: Parameters) -> float:
+    """Return the sum of the phases in rad."""
+    return sum(_numbers(kwargs.get("phase", 0.0))) + float(kwargs.get("global_phase", 0.0))
+
+
+def _numbers(value: Any) -> list[float]:
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [float(entry) for entry in value]
+    return [float(value)]
+
+
+def draw(env_func: str, n: int, kwargs: Parameters, sample_rate: float) -> NDArray[np.complex64]:
+    """Return the `n` samples of an envelope.
+
+    Parameters
+    ----------
+    env_func:
+        A key of `SHAPES`.
+    n:
+        Number of samples.
+    kwargs:
+        Parameters of the shape, as in a pulse.
+    sample_rate:
+        Of the sequence, in samples/s; a shape may name its own among its parameters.
+
+    Returns
+    -------
+    samples:
+        complex64 [sample].
+    """
+    if n == 0:
+        return np.zeros(0, np.complex64)
+    shape = SHAPES[env_func]
+    parameters = {name: kwargs.get(name, value) for name, value in shape.defaults.items()}
+    if parameters.get("sample_rate", 0.0) is None:
+        parameters["sample_rate"] = sample_rate
+    samples = shape.function(n, sample_rate, parameters)
+    if shape.scaled:
+        amplitude = amplitude_of(kwargs)
+        if shape.clipped:
+            amplitude = min(max(amplitude, -1.0), 1.0)
+        phase = phase_of(kwargs)
+        samples = samples * (amplitude * complex(math.cos(phase), math.sin(phase)))
+    return samples.astype(np.complex64)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_numbers(value: Any) -> bool:
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return all(_is_number(entry) for entry in value)
+    return _is_number(value)
+
+
+def envelope_problems(env_func: Any, kwargs: Any) -> Iterator[str]:
+    """Yield a sentence for each thing that keeps an envelope from being drawn."""
+    if not isinstance(env_func, str) or env_func not in SHAPES:
+        near = did_you_mean(str(env_func), SHAPES)
+        yield f"there is no envelope {env_func!r}" + (
+            f"; {near}" if near else f"; there are {', '.join(SHAPES)}"
+        )
+        return
+    if not isinstance(kwargs, Mapping):
+        yield f"kwargs is {kwargs!r}: it must be a mapping"
+        return
+    for name, value in kwargs.items():
+        problem = _parameter_problem(env_func, name, value)
+        if problem:
+            yield problem
+
+
+def _parameter_problem(env_func: str, name: str, value: Any) -> str | None:
+    if name == "points":
+        return _points_problem(value) if env_func == "arb" else None
+    if name not in SHAPES[env_func].defaults and name not in SCALING:
+        logger.warning("envelope %s does not know the keyword %r", env_func, name)
+        return None
+    fine = _are_numbers(value) if name in ("amplitude", "phase") else _is_number(value)
+    if not fine:
+        if isinstance(value, str):
+            return f"{name} is the text {value!r}: it must be a number, or the name of a variable that exists"
+        return f"{name} is {value!r}: it must be a number"
+    if name in _NONZERO and value == 0:
+        return f"{name} is 0: it must not be"
+    return None
+
+
+def _points_problem(value: Any) -> str | None:
+    try:
+        points = points_of(value)
+    except (TypeError, ValueError):
+        return "points must be numbers or [re, im] pairs"
+    if points.ndim != 1 or not np.isfinite(points).all():
+        return "points must be one row of finite numbers or [re, im] pairs"
+    return None

@@ -1,0 +1,313 @@
+"""The record of appends: what `Sequence` and `SequenceWrapper` have in common.
+
+An append only writes down what was asked (one tuple, about a microsecond) and hands out names of
+references; nothing is resolved or placed before `compile`. Names are deterministic: append number
+``i`` (from 0) makes ``ref<i+1>``.
+
+What the caller passes is copied if it can change, so a list altered after the append has no effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtrl_spool.errors import SequenceError
+from qtrl_spool.sequence.pulse import OVERRIDES, is_index
+from qtrl_spool.sequence.sweep import Elements, is_swept, spelled, spelled_elements
+
+START = "Start"
+BY_START, BY_END, SWEEPS = 1, 2, 4
+"""Bits of `Record.given`."""
+
+DEFAULT_SAMPLE_RATE = 1e9
+
+
+class Record(NamedTuple):
+    """One append.
+
+    ``start`` and ``end`` are names; ``given`` says which of them the caller named (`BY_START`,
+    `BY_END`) and whether the append sweeps. ``element`` is None for all elements, an int, a slice, a
+    tuple of ints or `Elements`. Delays are in s, or a form that sweeps.
+    """
+
+    pulse: Any
+    element: Any
+    start: str
+    end: str
+    start_delay: Any
+    end_delay: Any
+    overrides: Mapping[str, Any] | None
+    given: int
+
+
+def detached(value: Any) -> Any:
+    """Return a copy of `value` that nobody else can change."""
+    if isinstance(value, Mapping):
+        return {key: detached(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [detached(entry) for entry in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def element_of(element: Any) -> Any:
+    """Return `element` in the form of `Record.element`; what is none of them stays as it is."""
+    if element is None or isinstance(element, (int, slice)):
+        return element
+    if is_index(element):
+        return int(element)
+    if is_swept(element):
+        form, numbers = next(iter(element.items()))
+        return Elements(form, tuple(numbers)) if isinstance(numbers, (list, tuple)) else element
+    if (
+        isinstance(element, Mapping)
+        and set(element) == {"slice"}
+        and isinstance(element["slice"], (list, tuple))
+    ):
+        return slice(*element["slice"])
+    if isinstance(element, np.ndarray):
+        return tuple(element.ravel().tolist())
+    if isinstance(element, (list, tuple, range)):
+        return tuple(entry.item() if isinstance(entry, np.generic) else entry for entry in element)
+    return element
+
+
+def _sweeps(overrides: Mapping[str, Any] | None) -> bool:
+    if not overrides:
+        return False
+    inner = overrides.get("kwargs")
+    return any(map(is_swept, overrides.values())) or (
+        isinstance(inner, Mapping) and any(map(is_swept, inner.values()))
+    )
+
+
+class Recorder:
+    """What can be appended to.
+
+    Parameters
+    ----------
+    n_elements:
+        Number of elements.
+    sample_rate:
+        In samples/s.
+    x_axis:
+        None for 0, 1, …; a number for the step; a list, tuple or array for the values; or
+        ``{name, unit, values}``.
+    name:
+        Name of the sequence.
+    """
+
+    def __init__(
+        self,
+        n_elements: int,
+        sample_rate: float = DEFAULT_SAMPLE_RATE,
+        x_axis: Any = None,
+        name: str = "sequence",
+    ) -> None:
+        if not is_index(n_elements) or n_elements < 1:
+            raise SequenceError(f"n_elements is {n_elements!r}: it must be an integer from 1")
+        if not isinstance(sample_rate, (int, float, np.number)) or not 0 < sample_rate < np.inf:
+            raise SequenceError(f"sample_rate is {sample_rate!r}: it must be a positive number of samples/s")
+        self.n_elements = int(n_elements)
+        self.sample_rate = float(sample_rate)
+        self.name = str(name)
+        self._axis = Axis.of(x_axis, self.n_elements)
+        self._records: list[Record] = []
+
+    @property
+    def x_axis(self) -> NDArray[np.float64]:
+        """X values [element]."""
+        return self._axis.values
+
+    @property
+    def x_axis_name(self) -> str | None:
+        """What the x axis shows, if it was said."""
+        return self._axis.name
+
+    @property
+    def x_axis_unit(self) -> str | None:
+        """Unit of the x axis, if it was said."""
+        return self._axis.unit
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def append(
+        self,
+        pulse: Any,
+        element: Any = None,
+        start: str | None = None,
+        end: str | None = None,
+        start_delay: Any = 0,
+        end_delay: Any = 0,
+        **overrides: Any,
+    ) -> tuple[str, str]:
+        """Append a pulse, ``start --start_delay-- [pulse] --end_delay-- end``.
+
+        Parameters
+        ----------
+        pulse:
+            What to play; a list of composite pulses plays them in succession.
+        element:
+            Elements that play it: None for all, an int, a slice, a list or array of ints.
+        start, end:
+            Names of references. Neither: it starts at ``'Start'``.
+        start_delay, end_delay:
+            In s.
+        **overrides:
+            Fields of the pulse to replace: freq (Hz), channel, subchannel, width (s), env_func, phase
+            (rad, virtual pulses), kwargs (merged).
+
+        Returns
+        -------
+        start, end:
+            Names of the references between which it lies.
+        """
+        if pulse.__class__ is not str:
+            pulse = self._stored(pulse)
+        given = (start is not None) + 2 * (end is not None)
+        if overrides or element.__class__ is not int:
+            element = element_of(element)
+            if overrides:
+                overrides = self._overrides(overrides)
+                given += SWEEPS * _sweeps(overrides)
+            given |= SWEEPS * (element.__class__ is Elements)
+        if start_delay.__class__ is dict or end_delay.__class__ is dict:
+            given |= SWEEPS
+        records = self._records
+        made = f"ref{len(records) + 1}"
+        if end is None:
+            end = made
+            if start is None:
+                start = START
+        elif start is None:
+            start = made
+        records.append(
+            tuple.__new__(
+                Record, (pulse, element, start, end, start_delay, end_delay, overrides or None, given)
+            )
+        )
+        if given & BY_END and pulse.__class__ is not str:
+            return start, f"{made}.end" if start == made else made
+        return start, end
+
+    def sweep(
+        self,
+        pulse: Any,
+        element: Any = None,
+        start: str | None = None,
+        end: str | None = None,
+        start_delay: Any = 0,
+        end_delay: Any = 0,
+        **overrides: Any,
+    ) -> tuple[str, str]:
+        """Append a pulse once for each element, with values of its own.
+
+        Means the same as one append per element; the references it returns have one place per element.
+
+        Parameters
+        ----------
+        pulse, start, end:
+            As in `append`.
+        element:
+            The elements, a range or list; None for all.
+        start_delay, end_delay, **overrides:
+            As in `append`; an array, list or range of as many values as there are elements is swept.
+            Within ``kwargs`` only arrays are (a list there is a product or a sum).
+        """
+        if not isinstance(element, Mapping):
+            element = spelled_elements(range(self.n_elements) if element is None else np.atleast_1d(element))
+        swept = {name: _column(value) for name, value in overrides.items() if name != "kwargs"}
+        if isinstance(overrides.get("kwargs"), Mapping):
+            swept["kwargs"] = {key: _inner_column(key, value) for key, value in overrides["kwargs"].items()}
+        elif "kwargs" in overrides:
+            swept["kwargs"] = overrides["kwargs"]
+        return self.append(pulse, element, start, end, _column(start_delay), _column(end_delay), **swept)
+
+    def _stored(self, pulse: Any) -> Any:
+        """Return `pulse` as it is kept in the record: hashable, and nobody else's."""
+        raise NotImplementedError
+
+    def _overrides(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        for name in overrides:
+            if name not in OVERRIDES:
+                raise unknown_override(name, len(self._records))
+        return {name: detached(value) for name, value in overrides.items()}
+
+
+def unknown_override(name: str, index: int) -> SequenceError:
+    """Return the error for a keyword of append number `index` that no pulse has."""
+    from qtrl_spool.errors import did_you_mean
+
+    words = ("element", "start", "end", "start_delay", "end_delay", *sorted(OVERRIDES))
+    hint = did_you_mean(name, words)
+    if name in ("amplitude", "alpha", "sigmas", "frequency", "points"):
+        hint = f"say kwargs={{{name!r}: …}}"
+    return SequenceError(f"a pulse has no field {name!r}", where=f"append {index}", hint=hint)
+
+
+def _column(value: Any) -> Any:
+    return spelled(value) if isinstance(value, (list, tuple, range, np.ndarray)) else value
+
+
+def _inner_column(key: str, value: Any) -> Any:
+    swept = isinstance(value, np.ndarray) and value.ndim == (2 if key == "points" else 1)
+    return spelled(value) if swept else value
+
+
+class Axis(NamedTuple):
+    """The x axis as it was given, and its values [element]."""
+
+    given: Any
+    values: NDArray[np.float64]
+    name: str | None = None
+    unit: str | None = None
+
+    @staticmethod
+    def of(given: Any, n_elements: int) -> Axis:
+        """Return the axis that `given` describes."""
+        if isinstance(given, Mapping) and not is_swept(given):
+            _check_axis(given)
+            values = _axis_values(given.get("values"), n_elements)
+            kept = {key: _plain(entry) for key, entry in given.items()}
+            return Axis(kept, values, given.get("name"), given.get("unit"))
+        return Axis(_plain(given), _axis_values(given, n_elements))
+
+
+def _check_axis(given: Mapping[str, Any]) -> None:
+    from qtrl_spool.errors import did_you_mean
+
+    for key, value in given.items():
+        if key not in ("name", "unit", "values"):
+            raise SequenceError(f"x_axis has no {key!r}", hint=did_you_mean(key, ("name", "unit", "values")))
+        if key != "values" and value is not None and not isinstance(value, str):
+            raise SequenceError(f"the {key} of x_axis is {value!r}: it must be text")
+
+
+def _plain(given: Any) -> Any:
+    return (
+        np.asarray(given).tolist() if isinstance(given, (list, tuple, range, np.ndarray)) else detached(given)
+    )
+
+
+def _axis_values(given: Any, n_elements: int) -> NDArray[np.float64]:
+    from qtrl_spool.sequence.sweep import values_of
+
+    if given is None:
+        return np.arange(n_elements, dtype=float)
+    if is_swept(given):
+        given = values_of(given)
+    try:
+        values = np.asarray(given, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise SequenceError(f"x_axis is {given!r}: it must be numbers") from error
+    if values.ndim == 0:
+        values = values * np.arange(n_elements)
+    if values.shape != (n_elements,):
+        raise SequenceError(f"x_axis has {values.size} values for {n_elements} elements")
+    return values

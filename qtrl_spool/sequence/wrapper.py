@@ -1,0 +1,103 @@
+"""`SequenceWrapper`: a sequence of pulse *keys*, compiled later with somebody else's pulses.
+
+    seq = SequenceWrapper(n_elements=10)
+    start_ref, end_ref = seq.append('Q6/X180', element=5)
+    compiled = seq.compile(pulses)      # a Sequence
+
+It is tiny, needs no configuration, and travels as the plain tree of `to_dict` (format
+``qtrl-sequence/1``). A list of keys means what the list of the stored pulses means for `Sequence`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from qtrl_spool.errors import SequenceError
+from qtrl_spool.sequence import form
+from qtrl_spool.sequence.compile import compile_records
+from qtrl_spool.sequence.library import PulseLibrary
+from qtrl_spool.sequence.lists import Sequential, Simultaneous, groups_of
+from qtrl_spool.sequence.records import Axis, Recorder
+from qtrl_spool.sequence.resolve import Resolver
+from qtrl_spool.sequence.sequence import Sequence
+
+
+class SequenceWrapper(Recorder):
+    """A symbolic sequence of `n_elements` elements; see `Recorder` for its parameters."""
+
+    def _stored(self, pulse: Any) -> Any:
+        return form.pulse_in(pulse)
+
+    def compile(self, pulses: Any, sample_rate: float | None = None) -> Sequence:
+        """Return the compiled `Sequence`.
+
+        Parameters
+        ----------
+        pulses:
+            Any mapping from key to pulse: a `PulseLibrary`, or a dict of `Pulse`, lists or plain forms.
+        sample_rate:
+            In samples/s; None for the sequence's own.
+
+        Raises
+        ------
+        SequenceError
+            With everything that is wrong in ``problems``.
+        """
+        library = PulseLibrary.of(pulses)
+        rate = self.sample_rate if sample_rate is None else sample_rate
+        made = Sequence(self.n_elements, rate, None, self.name)
+        made._axis = Axis(*self._axis)
+        resolver = Resolver(
+            lambda pulse: groups_of(pulse, library.__getitem__),
+            made.sample_rate,
+            lambda pulse, text: _explained(library, pulse, text),
+        )
+        program = compile_records(self._records, self.n_elements, made.sample_rate, resolver)
+        made._adopt(self._records, resolver)
+        return made._compiled(program)
+
+    def pulse_keys(self) -> set[str]:
+        """Return all pulse keys that it names."""
+        return {key for record in self._records for key in keys_in(record.pulse)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain tree, format ``qtrl-sequence/1``; `from_dict` gives back the same sequence."""
+        return form.tree_of(self)
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> SequenceWrapper:
+        """Return the sequence that a plain tree describes.
+
+        Raises
+        ------
+        SequenceError
+            If the format is not known, or with everything that is wrong in ``problems``.
+        """
+        made = cls(**form.head_of(tree))
+        form.fill(made, tree)
+        return made
+
+
+def keys_in(pulse: Any) -> Iterator[str]:
+    """Yield the keys in what was appended."""
+    if isinstance(pulse, str):
+        yield pulse
+    elif isinstance(pulse, Simultaneous):
+        yield from keys_in(pulse.pulses)
+    elif isinstance(pulse, Sequential):
+        yield from keys_in(pulse.groups)
+    else:
+        for entry in pulse:
+            yield from keys_in(entry)
+
+
+def _explained(library: PulseLibrary, pulse: Any, text: str) -> str | None:
+    for key in keys_in(pulse):
+        try:
+            sentence = library.why_unresolved(key, text)
+        except SequenceError:
+            continue
+        if sentence:
+            return sentence
+    return None
