@@ -225,8 +225,10 @@ def _last(
     seq: SequenceWrapper, names: tuple[str, ...], elements: range, start: str, turns: NDArray[np.float64]
 ) -> str:
     if np.any(turns):
+        # Evenly spaced in a form that the file holds as three numbers, not as one for each element.
+        phases = np.linspace(2 * np.pi * turns[0], 2 * np.pi * turns[-1], len(turns))
         for name in names:
-            seq.sweep(f"{name}/Z0", element=elements, start=start, phase=2 * np.pi * turns)
+            seq.sweep(f"{name}/Z0", element=elements, start=start, phase=phases)
     return seq.append(together(names, "X90"), element=_slice(elements), start=start)[1]
 
 

@@ -71,7 +71,7 @@ def steps(n_elements: int, step_size: float, start_time: float = 0.0) -> NDArray
     """
     if n_elements < 1:
         raise UsageError(f"n_elements {n_elements}: a sequence has at least one element")
-    times = start_time + step_size * np.arange(n_elements)
+    times: NDArray[np.float64] = start_time + step_size * np.arange(n_elements, dtype=np.float64)
     if not np.all(times >= 0):
         raise UsageError(
             f"step_size {step_size} s and start_time {start_time} s: a time may not be below zero"
