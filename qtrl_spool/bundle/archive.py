@@ -99,7 +99,8 @@ def _directory(tail: bytes, size: int) -> tuple[int, int, int, int] | None:
         if len(tail) - at >= _END.size:
             _, disk, first_disk, _, n_entries, length, offset, comment = _END.unpack_from(tail, at)
             position = size - len(tail) + at
-            if position + _END.size + comment == size and offset + length <= position:
+            is_64 = n_entries == 0xFFFF or 0xFFFFFFFF in {length, offset}
+            if position + _END.size + comment == size and (is_64 or offset + length == position):
                 return disk + first_disk, n_entries, length, offset
         at = tail.rfind(_EMPTY, 0, at)
     return None

@@ -86,7 +86,7 @@ class Watch:
         return self.stillness.age(self.path, fingerprint, self.now)
 
     def wait(self, patience: float, age: float, reason: str) -> Incomplete:
-        """Wait until it is `patience` s old; in between look ever more rarely, in case an event was missed."""
+        """Wait until it is `patience` s old; look in between, ever more rarely, as events may be missed."""
         pause = max(self.settle_s, age) / 4
         return Incomplete(reason, max(_SOON_S, min(patience - age, pause)))
 
