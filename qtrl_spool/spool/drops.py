@@ -220,6 +220,8 @@ def _is_no_drop(file: OpenFile, where: str) -> BundleError | None:
         kind = kind_by_name(file.name)
     except BundleError as error:
         return error
+    if kind == "zip" and file.head.startswith(b"\0"):
+        return UnfinishedError("the ZIP's first bytes are not there yet", where=where, hint="copy it again")
     if kind == "zip" and not may_be_zip(file.head):
         hint = "pack it with 'qtrl-spool submit'; a text is called *.json or *.yaml"
         return BundleError("this is no ZIP", where=where, hint=hint)
