@@ -123,9 +123,11 @@ def classify(iq: Labelled, blobs: Mixture) -> Labelled:
         Labels 0, 1, … or `DISCARDED` (int8); the axes of `iq` without quadrature.
     """
     labels = np.empty(iq.values.shape[:-1], np.int8)
-    for row, points in enumerate(iq.values):
-        scores = np.stack([_log_likelihood(points, blobs, row, level) for level in range(blobs.n_levels)])
-        labels[row] = scores.argmax(axis=0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for row, points in enumerate(iq.values):
+            levels = range(blobs.n_levels)
+            scores = np.stack([_log_likelihood(points, blobs, row, level) for level in levels])
+            labels[row] = scores.argmax(axis=0)
     labels[~np.isfinite(iq.values).all(axis=-1)] = DISCARDED
     return Labelled(labels, iq.axes[:-1])
 

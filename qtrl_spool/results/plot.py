@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qtrl_spool.processing.fitting import evaluate
+from qtrl_spool.results.layout import IQ_UNIT
 from qtrl_spool.results.summary import fit_text, job_id, title
 
 if TYPE_CHECKING:
@@ -47,9 +49,7 @@ def draw(result: Result) -> Figure:
     if has_population:
         _populations(panels.pop(0).subplots(), result)
     if clouds:
-        axes = panels.pop(0).subplots(1, len(clouds), squeeze=False)[0]
-        for axis, label in zip(axes, clouds, strict=True):
-            _cloud(axis, result, label)
+        _clouds(panels.pop(0), result, clouds)
     return figure
 
 
@@ -78,7 +78,7 @@ def _populations(axes: Axes, result: Result) -> None:
         y, dy = population.sel(readout=label, level=level), error.sel(readout=label, level=level)
         kinds = fits.get(str(label), {}) if level == 1 else {}
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-        name = f"{label} level {level}" + (f"   {fit_text(kinds)}" if kinds.get("best") else "")
+        name = f"{label} level {level}" + (f"   {fit_text(kinds)}" if kinds else "")
         axes.errorbar(x, y, dy, fmt=marker, color=colour, ms=4, lw=0, elinewidth=1, capsize=0, label=name)
         if kinds.get("best"):
             axes.plot(fine, evaluate(kinds["best"], kinds[kinds["best"]], fine), color=colour, lw=1.5)
@@ -96,23 +96,45 @@ def _axis_label(coordinate: Any) -> str:
     return str(name) if unit in ("", "1") else f"{name} ({unit})"
 
 
-def _cloud(axes: Axes, result: Result, label: str) -> None:
+def _clouds(panel: Any, result: Result, labels: list[str]) -> None:
     """Draw the points of the last trigger, coloured by the level that they were found in."""
-    points = result.iq.sel(readout=label).isel(trigger=-1).values.ravel()
-    states = np.zeros(points.shape, int)
-    if "state" in result.dataset:
-        states = result.state.sel(readout=label).values.ravel()
+    axes = panel.subplots(1, len(labels), squeeze=False)[0]
+    has_state = "state" in result.dataset
+    points = result.iq.isel(trigger=-1)
+    states = result.state.values if has_state else np.zeros(points.shape, np.int8)
+    levels = [int(level) for level in np.unique(states)]
+    rows = points["readout"].values.tolist()
+    for axis, label in zip(axes, labels, strict=True):
+        row = rows.index(label)
+        _cloud(axis, points.values[row].ravel(), states[row].ravel())
+        axis.set_title(label, fontsize=10)
+    if has_state:
+        names = ["discarded" if level < 0 else f"level {level}" for level in levels]
+        dots = [_dots(axes[0], np.zeros(0), level) for level in levels]
+        panel.legend(
+            dots,
+            names,
+            loc="outside lower center",
+            ncols=len(names),
+            fontsize=9,
+            markerscale=4,
+            frameon=False,
+        )
+
+
+def _cloud(axes: Axes, points: NDArray[Any], states: NDArray[Any]) -> None:
     step = max(1, points.size // _MAX_POINTS)
     points, states = points[::step], states[::step]
     for level in np.unique(states):
-        chosen = points[states == level]
-        colour = _DISCARDED if level < 0 else COLOURS[int(level) % len(COLOURS)]
-        name = "discarded" if level < 0 else str(level)
-        axes.plot(chosen.real, chosen.imag, ".", ms=2.5, alpha=0.5, color=colour, label=name, rasterized=True)
+        _dots(axes, points[states == level], int(level))
     axes.set_aspect("equal", adjustable="datalim")
-    axes.set_title(f"{label}", fontsize=10)
-    axes.set_xlabel("I", fontsize=9)
-    axes.set_ylabel("Q", fontsize=9)
+    axes.set_box_aspect(1)
+    axes.set_xlabel(f"I ({IQ_UNIT})", fontsize=8)
+    axes.set_ylabel(f"Q ({IQ_UNIT})", fontsize=8)
     axes.tick_params(labelsize=8)
-    if "state" in result.dataset:
-        axes.legend(fontsize=8, markerscale=4, frameon=False, handletextpad=0.2, borderpad=0.1)
+
+
+def _dots(axes: Axes, points: NDArray[Any], level: int) -> Any:
+    colour = _DISCARDED if level < 0 else COLOURS[level % len(COLOURS)]
+    (line,) = axes.plot(points.real, points.imag, ".", ms=2.5, alpha=0.6, color=colour, rasterized=True)
+    return line

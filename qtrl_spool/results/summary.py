@@ -105,8 +105,8 @@ def fit_text(kinds: dict[str, Any]) -> str:
     """Return the best fit of one readout in one line, or why there is none."""
     best = kinds.get("best")
     if best is None:
-        reasons = [f"{name}: {record['reason']}" for name, record in kinds.items() if name != "best"]
-        return f"no fit ({'; '.join(reasons)})" if reasons else "no fit"
+        reasons = {record["reason"] for name, record in kinds.items() if name != "best"}
+        return f"no fit: {'; '.join(sorted(reasons))}" if reasons else "no fit"
     parameters = kinds[best]["parameters"]
     told = [name for name in ("frequency", "tau", "amplitude") if name in parameters]
     return f"{best}: " + ", ".join(f"{name} {quantity(**parameters[name])}" for name in told)

@@ -47,7 +47,7 @@ def _panel(x: NDArray[Any], y: NDArray[Any], kinds: dict[str, Any], width: int, 
     canvas = np.zeros((4 * height, 2 * width), bool)
     _dots(canvas, x, x, y, (low, high))
     if kinds.get("best"):
-        fine = np.linspace(x.min(), x.max(), 2 * width)
+        fine = np.linspace(x.min(), x.max(), 20 * width)
         _dots(canvas, x, fine, evaluate(kinds["best"], kinds[kinds["best"]], fine), (low, high))
     rows = _characters(canvas)
     labels = {0: f"{high:5.2f}", height - 1: f"{low:5.2f}"}
