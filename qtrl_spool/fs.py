@@ -19,7 +19,6 @@ import contextlib
 import errno
 import json
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -85,7 +84,7 @@ def write_new(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o64
 
 def temporary_name(path: Path) -> Path:
     """Return a name beside `path` that no scan takes for a drop, a ticket or a result."""
-    return path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
+    return path.with_name(f".{path.name[:200]}.{os.urandom(4).hex()}.tmp")
 
 
 def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o644) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 from qtrl_spool import fs, run
 from qtrl_spool.bundle import Bundle, Limits, job_name, pack
 from qtrl_spool.config import Configuration
-from qtrl_spool.errors import QtrlSpoolError, StorageError, SubmitterError
+from qtrl_spool.errors import QtrlSpoolError, SubmitterError
 from qtrl_spool.job import (
     DROP_SUFFIX,
     ID_LETTERS,
@@ -144,7 +144,7 @@ class Intake:
         wanted = path.name.removesuffix(DROP_SUFFIX)
         if is_id(wanted) and wanted != path.name and self._may_have(wanted, seen):
             return wanted
-        name = job_name(bundle, path.name) if bundle else path.name.partition(".")[0]
+        name = job_name(bundle, path.name) if bundle else _stem(path.name)
         return make_id(name, now=datetime.now(UTC), letters=new_letters())
 
     def _may_have(self, job_id: str, seen: drops.Whole | drops.Bad) -> bool:
@@ -179,21 +179,20 @@ class Intake:
         try:
             if error is not None:
                 raise error
-            bundle, sha256 = drops.read_drop(path, limits=self._limits)
-            run.check(bundle, self._default())
-        except StorageError:
-            raise
+            whole = drops.take(path, self._limits, name=taken.name)
+            run.check(whole.bundle, self._default())
         except SubmitterError as problem:
             self._reject(path, taken, problem)
         else:
-            self._accept(path, taken, bundle, sha256)
+            self._accept(path, taken, whole)
 
-    def _accept(self, path: Path, taken: Taken, bundle: Bundle, sha256: str) -> None:
+    def _accept(self, path: Path, taken: Taken, whole: drops.Whole) -> None:
+        bundle = whole.bundle
         held = bundle.manifest.hold
         ticket = Ticket(taken.priority, self._next_order(), taken.job_id)
         self._journal.open_home(taken.job_id)
         if not any(event["event"] == "accepted" for event in read_events(self._layout, taken.job_id)):
-            self._note_acceptance(path, taken, bundle, sha256)
+            self._note_acceptance(path, taken, whole)
             if held:
                 self._journal.note(taken.job_id, 0, "held", reason="held until it is released")
         copy = self._layout.accepting_by(self._server) / f".{ticket.name}"
@@ -207,7 +206,8 @@ class Intake:
         fs.remove(path)
         _log.info("accepted %s from %s", taken.job_id, taken.name)
 
-    def _note_acceptance(self, path: Path, taken: Taken, bundle: Bundle, sha256: str) -> None:
+    def _note_acceptance(self, path: Path, taken: Taken, whole: drops.Whole) -> None:
+        bundle = whole.bundle
         default = self._default()
         self._journal.note(
             taken.job_id,
@@ -219,7 +219,7 @@ class Intake:
             tags=list(bundle.manifest.tags),
             instrument=bundle.manifest.instrument,
             drop=taken.name,
-            drop_sha256=sha256,
+            drop_sha256=whole.sha256,
             config_version=default.version,
             n_batches=run.effective(bundle, default).get("adc/acquisition_settings/n_batches", 1),
         )

@@ -259,7 +259,7 @@ class Server:
         self._order = Order(
             mine, self.layout.home(job_id), bundle, default, self._identity(mine, bundle), self._journal.now
         )
-        self._worker.run(self._order)
+        self._worker.hand_over(self._order)
 
     def _default_for(self, bundle: Bundle, job_id: str) -> Configuration:
         wanted = bundle.manifest.config_version

@@ -123,7 +123,7 @@ class Steering:
     def _answer(self, taken: Path, name: str) -> None:
         tree: Mapping[str, Any] | None = None
         try:
-            tree = drops.read_text(taken, limits=self._limits)
+            tree = self._read(taken)
             reply: dict[str, Any] = {"ok": True, **self._carry_out(tree, self._who(taken))}
         except StorageError:
             raise
@@ -133,6 +133,16 @@ class Steering:
         requests.settle(self._layout, name, tree, reply)
         fs.remove(taken)
         _log.info("request %s: %s", name, reply["message"])
+
+    def _read(self, taken: Path) -> Mapping[str, Any]:
+        seen = drops.look_text(
+            taken, drops.Stillness(), now=0.0, limits=self._limits, settle_s=0.0, abandoned_s=0.0
+        )
+        if isinstance(seen, drops.Text) and isinstance(seen.tree, Mapping):
+            return seen.tree
+        if isinstance(seen, drops.Bad):
+            raise seen.error
+        raise UsageError("the request is no mapping", hint="write one such as {cancel: JOB}")
 
     def _carry_out(self, tree: Mapping[str, Any], uid: int) -> dict[str, Any]:
         verb = _checked_verb(tree)

@@ -132,8 +132,8 @@ class Worker:
         """Start the thread."""
         self._thread.start()
 
-    def run(self, order: Order) -> None:
-        """Hand a job over; reports follow."""
+    def hand_over(self, order: Order) -> None:
+        """Run this job next; reports follow."""
         self._orders.put(order)
 
     def end(self, timeout: float) -> None:
@@ -158,7 +158,7 @@ class Worker:
 
     def _outcome(self, order: Order) -> Report:
         try:
-            self._run(order)
+            self._carry_out(order)
         except AbortedError as error:
             if order.stop.is_set() or order.abort.is_set():
                 return Stopped(order)
@@ -175,7 +175,7 @@ class Worker:
             return Failed(order, mistake, traceback.format_exc())
         return Finished(order)
 
-    def _run(self, order: Order) -> None:
+    def _carry_out(self, order: Order) -> None:
         prepared = run.prepare(order.bundle, order.default)
         self._stop_early(order)
         backend = self._connected()

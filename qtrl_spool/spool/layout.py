@@ -61,6 +61,27 @@ class Layout:
             )
         return layout
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The directories that every spool has, but for those of its configuration."""
+        return (
+            self.incoming,
+            self.accepting,
+            self.requests,
+            self.answered,
+            self.queue,
+            self.held,
+            self.running,
+            self.rejected,
+            self.jobs,
+            self.servers,
+        )
+
+    @property
+    def drop_boxes(self) -> tuple[Path, ...]:
+        """The directories in which people put things."""
+        return (self.incoming, *(self.incoming / name for name in fs.folders(self.incoming)), self.requests)
+
     def home(self, job_id: str) -> Path:
         """Return a job's permanent home."""
         return self.jobs / date_of(job_id) / job_id
@@ -139,13 +160,7 @@ def make(root: Path, settings: str) -> Layout:
     for folder in (
         *(layout.incoming / name for name in FIRST_PRIORITIES),
         *(layout.queue / name for name in FIRST_PRIORITIES),
-        layout.answered,
-        layout.accepting,
-        layout.held,
-        layout.running,
-        layout.rejected,
-        layout.jobs,
-        layout.servers,
+        *layout.folders,
     ):
         fs.make_folder(folder)
     _open_boxes(layout)
@@ -157,7 +172,6 @@ def _open_boxes(layout: Layout) -> None:
     """Make the drop boxes sticky and group-writable, where the file system has such a thing."""
     if os.name == "nt":
         return
-    boxes = (layout.incoming, *(layout.incoming / name for name in FIRST_PRIORITIES), layout.requests)
-    for box in boxes:
+    for box in layout.drop_boxes:
         with fs.reporting("set the permissions of", box):
             box.chmod(0o3775)

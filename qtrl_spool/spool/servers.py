@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any
 
 from qtrl_spool import fs
 from qtrl_spool.errors import ServerNameTakenError, UsageError
 from qtrl_spool.spool.layout import Layout
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 FORMAT = "qtrl-server/1"
 CLAIM_LOCK_TIMEOUT_S = 0.1
@@ -49,6 +50,8 @@ def holding_name(layout: Layout, name: str) -> Iterator[None]:
     ServerNameTakenError
         If a running server holds it; the message says who.
     """
+    from filelock import Timeout
+
     lock = _lock(layout.server_lock(name))
     try:
         lock.acquire(timeout=0)
@@ -69,6 +72,8 @@ def claiming(layout: Layout) -> Iterator[None]:
 
     After 100 ms the claim goes on without the lock: a frozen holder must not stop the others.
     """
+    from filelock import Timeout
+
     lock = _lock(layout.claim_lock)
     try:
         lock.acquire(timeout=CLAIM_LOCK_TIMEOUT_S)
@@ -82,6 +87,8 @@ def claiming(layout: Layout) -> Iterator[None]:
 
 
 def _lock(path: Any) -> FileLock:
+    from filelock import FileLock
+
     return FileLock(
         path, thread_local=False, fallback_to_soft=False, preserve_lock_file=True, poll_interval=0.01
     )
