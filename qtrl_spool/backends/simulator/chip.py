@@ -14,13 +14,14 @@ resonance.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import cos, erfc, exp, hypot, sin, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qtrl_spool.errors import ConfigError, did_you_mean
+from qtrl_spool.sequence import Sequence
 
 if TYPE_CHECKING:
     from qtrl_spool.config import Configuration
@@ -65,9 +66,10 @@ class Qubit:
     chan_I, chan_Q:
         DAC channels of the drive.
     res_freq, chi, kappa:
-        Resonator's frequency, dispersive shift and line width, Hz.
+        Resonator's frequency between levels 0 and 1, its shift from there for level 0 (opposite for
+        level 1), and its line width, Hz.
     iq_0, iq_1, iq_2:
-        IQ point of each level, units of the ADC, before rotation.
+        IQ point of each level when the probe is at `res_freq`, units of the ADC, before rotation.
     iq_sigma:
         Standard deviation of I (and of Q) for each level, units of the ADC.
     flip_0_to_1, flip_1_to_0:
@@ -97,6 +99,16 @@ class Qubit:
     def dephasing_rate(self) -> float:
         """Rate of the pure dephasing that is left when relaxation is taken from `t2`, 1/s."""
         return 1 / self.t2 - 1 / (2 * self.t1)
+
+    def probed(self, frequency: float) -> Qubit:
+        """Return the same qubit, its IQ points as a probe at `frequency` (Hz) sees them."""
+        away = frequency - self.res_freq
+        points = []
+        for level, point in enumerate((self.iq_0, self.iq_1, self.iq_2)):
+            there, here = (_response(level, probe, self.chi, self.kappa) for probe in (away, 0.0))
+            seen = complex(*point) * there / here
+            points.append((seen.real, seen.imag))
+        return replace(self, iq_0=points[0], iq_1=points[1], iq_2=points[2])
 
 
 @dataclass(frozen=True)
@@ -171,22 +183,23 @@ def _x180(name: str, config: Configuration) -> list[Pulse]:
 
 def _drive_rate(pulse: list[Pulse], otherwise: float) -> float:
     """Return the Rabi frequency at full scale that makes `pulse` a half turn, Hz."""
-    from qtrl_spool.sequence import Sequence
-
     if not pulse:
         return otherwise
     drawn = Sequence(n_elements=1)
     drawn.append(pulse[0])
     program = drawn.compile().program
     area = abs(complex(np.sum(program.samples, dtype=np.complex128))) / program.sample_rate
-    return 0.5 / area if area else otherwise
+    return round(0.5 / area, -3) if area else otherwise
 
 
 def _readout(name: str, chosen: Mapping[str, float], config: Configuration) -> dict[str, Any]:
     points, sigma = _blobs(name, chosen, config)
     flips = _flips(name, chosen, points, sigma, config)
-    named = {f"iq_{level}": [point.real, point.imag] for level, point in enumerate(points)}
-    return named | {"iq_sigma": sigma, "flip_0_to_1": flips[0], "flip_1_to_0": flips[1]}
+    named = {
+        f"iq_{level}": [round(point.real, 2), round(point.imag, 2)] for level, point in enumerate(points)
+    }
+    spread = [round(width, 2) for width in sigma]
+    return named | {"iq_sigma": spread, "flip_0_to_1": round(flips[0], 5), "flip_1_to_0": round(flips[1], 5)}
 
 
 def _blobs(
@@ -196,7 +209,8 @@ def _blobs(
     index, steps = _label(name, config), enabled_steps(config)
     classifier = steps.get("GMM", {})
     if index is None or len(classifier.get("means", [])) <= index:
-        return [_pointer(level, chosen) for level in range(3)], [IQ_SIGMA] * 3
+        pointers = [IQ_RADIUS * _response(level, 0.0, chosen["chi"], chosen["kappa"]) for level in range(3)]
+        return pointers, [IQ_SIGMA] * 3
     i0, q0, i1, q1 = (float(value) for value in classifier["means"][index])
     angles = steps.get("IQRotation", {}).get("angles", [])
     angle = float(angles[index]) if len(angles) > index else 0.0
@@ -208,10 +222,9 @@ def _blobs(
     return [ground, excited, ground + (excited - ground) * SECOND_EXCITED], [*sigma, sigma[-1]]
 
 
-def _pointer(level: int, chosen: Mapping[str, float]) -> complex:
-    """Return what a probe between the two dressed resonances sees of a level, units of the ADC."""
-    pull = chosen["chi"] * (1 - 2 * level)
-    return IQ_RADIUS / (1 + 2j * pull / chosen["kappa"])
+def _response(level: int, probe: float, chi: float, kappa: float) -> complex:
+    """Return a resonator's response to a probe that is `probe` (Hz) above its middle; 1 on resonance."""
+    return 1 / (1 + 2j * (chi * (1 - 2 * level) - probe) / kappa)
 
 
 def _flips(
@@ -345,5 +358,7 @@ def _check(qubit: Qubit, where: str) -> None:
         if not 0 <= getattr(qubit, key) <= 0.5:
             rule = f"{key} must lie between 0 and 0.5, is {getattr(qubit, key)!r}"
             raise ConfigError(rule, where=f"{where}/{key}")
+    if not qubit.kappa > 0:
+        raise ConfigError(f"kappa must be larger than 0 Hz, is {qubit.kappa!r}", where=f"{where}/kappa")
     if qubit.detuning_noise < 0 or min(qubit.iq_sigma) < 0:
         raise ConfigError("detuning_noise and iq_sigma must not be negative", where=where)

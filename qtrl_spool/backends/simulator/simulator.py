@@ -79,7 +79,7 @@ class Simulator:
         """Work out the probability of every outcome of a job (see `Backend.prepare`)."""
         self._aborted.clear()
         chip = chip_of(config.get("simulator") or simulator_document(config))
-        qubits = tuple(_qubit_of(label, chip) for label in readouts)
+        qubits = tuple(_probed(label, _qubit_of(label, chip), config) for label in readouts)
         when = _triggers(triggers, program, settings)
         mixed = number(config.get("variables/hardware/qubit_LO", 0.0), "variables/hardware/qubit_LO")
         self.seed = secrets.randbits(63) if chip.seed is None else chip.seed
@@ -130,6 +130,15 @@ def _qubit_of(label: str, chip: Chip) -> Qubit:
             f"readout {label!r} reads qubit {name!r}, which the simulated chip lacks", hint=near
         )
     return chip.qubits[name]
+
+
+def _probed(label: str, qubit: Qubit, config: Configuration) -> Qubit:
+    """Return the qubit as the configured probe sees it; on resonance where none is configured."""
+    modulation = f"variables/Q{label.removeprefix('R')}/res_mod_freq"
+    mixed = "variables/hardware/readout_LO"
+    if modulation not in config or mixed not in config:
+        return qubit
+    return qubit.probed(number(config[modulation], modulation) + number(config[mixed], mixed))
 
 
 def _triggers(
