@@ -66,7 +66,7 @@ def _identity(result: Result) -> list[tuple[str, str]]:
         value = _first(result.attrs, keys)
         if isinstance(value, list):
             value = ", ".join(map(str, value))
-        if value not in (None, ""):
+        if value not in (None, "", -1):
             facts.append((name, str(value)))
     return facts
 
