@@ -201,7 +201,7 @@ class Configuration:
     def _check(self, old: Configuration | None) -> None:
         """Validate what differs from `old`; a patch may not say names that stand for nothing."""
         problems = [
-            self._located(each.path, each.message, each.hint)
+            self._located(each.path, each.message, each.hint, of_key=each.of_key)
             for each in validate(self._effective, old._effective if old else None, self.unresolved)
         ]
         if old is not None:
@@ -214,15 +214,12 @@ class Configuration:
         """Return what is written at `path`, or None."""
         return self._raw.get(join_path(path))
 
-    def _located(self, path: Path, message: str, hint: str | None) -> ConfigError:
-        place = self._place(path)
+    def _located(self, path: Path, message: str, hint: str | None, *, of_key: bool = False) -> ConfigError:
+        place = place_of(self._raw, path, of_key=of_key)
         text = self._texts.get(place.name) if place else None
         excerpt = excerpt_of(text, place.line, place.column) if place and text is not None else None
         where = _where(place, join_path(path))
         return ConfigError(message, where=where, hint=hint, excerpt=excerpt)
-
-    def _place(self, path: Path) -> Any:
-        return place_of(self._raw, path)
 
     def _why_unresolved(self, each: names.Unresolved) -> str:
         return each.message(self._table)

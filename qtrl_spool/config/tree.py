@@ -201,14 +201,14 @@ def is_missing(value: Any) -> bool:
     return value is _MISSING
 
 
-def near(word: object, known: Iterable[object]) -> str | None:
+def near(word: object, known: Iterable[object], *, cutoff: float = 0.6) -> str | None:
     """Return ``did you mean 'freq'?`` for the nearest of `known`, whatever their case, or None."""
     from difflib import get_close_matches
 
     spelt: dict[str, str] = {}
     for each in known:
         spelt.setdefault(str(each).casefold(), str(each))
-    found = get_close_matches(str(word).casefold(), list(spelt), n=_NEAR_MISSES, cutoff=0.6)
+    found = get_close_matches(str(word).casefold(), list(spelt), n=_NEAR_MISSES, cutoff=cutoff)
     return "did you mean " + " or ".join(repr(spelt[each]) for each in found) + "?" if found else None
 
 

@@ -1,33 +1,33 @@
-"""Every problem of the effective documents at once, each with its path."""
+"""Every problem of the effective documents at once, each with its path.
+
+Called by: ``configuration``, whenever one is made.
+Fails: never; problems are yielded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from qtrl_spool.config.schemas import SCHEMAS
+from qtrl_spool.config.shapes import Problem, View
 from qtrl_spool.config.tree import Path, Tree
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong.
-
-    Attributes
-    ----------
-    path:
-        Where, beginning with the document.
-    message:
-        What.
-    hint:
-        How to mend it.
-    """
-
-    path: Path
-    message: str
-    hint: str | None = None
-
-
 def validate(effective: Tree, old: Tree | None, unresolved: Mapping[Path, Any]) -> Iterator[Problem]:
-    """Yield what is wrong with the documents; what is the very same in `old` is not looked at."""
-    yield from ()
+    """Yield what is wrong with the documents.
+
+    Parameters
+    ----------
+    effective:
+        All documents, as they count.
+    old:
+        Documents known to be right: what is the very same in them is not looked at.
+    unresolved:
+        Paths whose text is the name of a variable that is not there.
+    """
+    for name, tree in effective.items():
+        shape = SCHEMAS.get(name)
+        if shape is not None:
+            before = None if old is None else dict.get(old, name)
+            yield from shape.problems(View(tree, before, (name,), unresolved))

@@ -12,19 +12,19 @@ What did not change is not resolved again: a `Resolution` remembers for every ma
 it became and which texts stand below it, so that the configuration of a job costs what its patch touches.
 
 Called by: ``configuration``.
-Fails: `ConfigError` if what a variable is derived from is no number, or if names go in a circle. A name
-that stands for nothing stays as it is and is listed in ``Resolution.unresolved``.
+Fails: `ConfigError` if names go in a circle. A name that stands for nothing stays as it is and is
+listed in ``Resolution.unresolved``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from qtrl_spool.config.quantities import expected_dimension, quantity_of
-from qtrl_spool.config.tree import Items, Key, Path, Tree, is_missing, leaves, near, step
+from qtrl_spool.config.tree import Items, Key, Path, Tree, near, step
 from qtrl_spool.errors import ConfigError
 
 RULES: dict[str, tuple[tuple[int, str], ...]] = {
@@ -80,13 +80,7 @@ def with_units(value: Any, old: Any = None, old_result: Any = None) -> Any:
 
 
 def derivations(variables: Tree) -> dict[str, Derivation]:
-    """Return every derived variable by its path.
-
-    Raises
-    ------
-    ConfigError
-        If something that a variable is derived from is no number.
-    """
+    """Return every derived variable by its path; none from what is no number, which validation reports."""
     found: dict[str, Derivation] = {}
     for group, values in variables.items():
         if not isinstance(group, str) or "Q" not in group or not isinstance(values, Tree):
@@ -103,11 +97,7 @@ def _amount(variables: Tree, path: str) -> float | None:
     value: Any = variables
     for key in path.split("/"):
         value = step(value, key)
-    if is_missing(value) or value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"variables/{path}: expected hertz, got {value!r}")
-    return value
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _sum(terms: tuple[tuple[int, str], ...], amounts: list[Any]) -> float:
@@ -336,10 +326,3 @@ class _Resolver:
                 value = step(value, key)
             if value == each.name and each.name not in self.table:
                 self.unresolved.setdefault(path, each)
-
-
-def names_in(tree: Tree) -> Iterator[tuple[Path, str]]:
-    """Yield every text of the variables themselves, with its path."""
-    for path, value in leaves(tree):
-        if isinstance(value, str):
-            yield path, value

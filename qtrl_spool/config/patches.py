@@ -1,0 +1,51 @@
+"""Patches as values: one laid over another, and the spelling that JSON can carry.
+
+Called by: ``client``, for ``submit`` (the bundle's patch, then the caller's) and for update requests.
+Fails: `ConfigError` if one of them is no patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qtrl_spool.config.merge import parse_patch
+from qtrl_spool.config.tree import Delete, Key, New, Replace, Tree, own_key
+
+
+def stacked(below: Mapping[Any, Any], above: Mapping[Any, Any]) -> Tree:
+    """Return the one patch that says what `below` says and then what `above` says.
+
+    Parameters
+    ----------
+    below, above:
+        Patches, in any spelling. Mappings merge; anything else in `above` replaces.
+    """
+    return _stacked(parse_patch(below), parse_patch(above))
+
+
+def _stacked(below: Tree, above: Tree) -> Tree:
+    values: dict[Key, Any] = dict(below)
+    for key, value in above.items():
+        own = own_key(values, key)
+        old = None if own is None else values[own]
+        both = isinstance(old, Tree) and isinstance(value, Tree)
+        values[key if own is None else own] = _stacked(old, value) if both else value
+    return Tree(values, {**(below.marks or {}), **(above.marks or {})} or None)
+
+
+def json_spelling(patch: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a patch as plain mappings and lists, its marks as ``{"$new": value}`` and the like."""
+    return {str(key): _spelled(value) for key, value in parse_patch(patch).items()}
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _spelled(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_spelled(each) for each in value]
+    if isinstance(value, New):
+        return {"$new": _spelled(value.value)}
+    if isinstance(value, Replace):
+        return {"$replace": _spelled(value.value)}
+    return {"$delete": True} if isinstance(value, Delete) else value
