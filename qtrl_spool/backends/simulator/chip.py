@@ -301,7 +301,7 @@ def chip_of(document: Mapping[Any, Any]) -> Chip:
         )
     seed = document.get("seed")
     return Chip(
-        seed=None if seed is None else int(_positive(seed, "simulator/seed")),
+        seed=None if seed is None else _seed(seed),
         noise=_positive(document.get("noise", 1.0), "simulator/noise"),
         batch_s=_positive(document.get("batch_s", 0.0), "simulator/batch_s"),
         qubits=qubits,
@@ -346,6 +346,13 @@ def _positive(value: object, where: str) -> float:
     if found < 0:
         raise ConfigError(f"expected a number that is not negative, got {found!r}", where=where)
     return found
+
+
+def _seed(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        rule = f"expected null or a whole number that is not negative, got {value!r}"
+        raise ConfigError(rule, where="simulator/seed")
+    return value
 
 
 def _check(qubit: Qubit, where: str) -> None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from qtrl_spool.sequence import Program
 
 LOOK_EVERY_S = 0.01
+SEED_BITS = 48
+"""Of a seed that is drawn: few enough for any reader of JSON to keep it exact."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +84,13 @@ class Simulator:
         qubits = tuple(_probed(label, _qubit_of(label, chip), config) for label in readouts)
         when = _triggers(triggers, program, settings)
         mixed = number(config.get("variables/hardware/qubit_LO", 0.0), "variables/hardware/qubit_LO")
-        self.seed = secrets.randbits(63) if chip.seed is None else chip.seed
+        self.seed = secrets.randbits(SEED_BITS) if chip.seed is None else chip.seed
         self._job = _Job(
             chip=chip,
             settings=settings,
             readouts=readouts,
             qubits=qubits,
-            outcomes=tuple(_solve(program, qubit, when, mixed) for qubit in qubits),
+            outcomes=tuple(solve(program, qubit, when, mixed) for qubit in qubits),
             frequencies=tuple(_signal_frequency(label, config) for label in readouts),
             n_triggers=when.shape[1],
         )
@@ -150,7 +152,8 @@ def _triggers(
     return np.full((program.n_elements, max(1, settings.n_triggers or 1)), program.n_samples, dtype=np.int64)
 
 
-def _solve(program: Program, qubit: Qubit, triggers: NDArray[np.int64], mixed: float) -> Outcomes:
+def solve(program: Program, qubit: Qubit, triggers: NDArray[np.int64], mixed: float) -> Outcomes:
+    """Return the probabilities of one qubit's levels; `mixed` is the local oscillator, Hz."""
     plan = schedule(program, (qubit.chan_I, qubit.chan_Q), triggers)
     return outcomes(plan, qubit, triggers, sample_rate=program.sample_rate, local_oscillator=mixed)
 
