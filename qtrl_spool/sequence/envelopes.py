@@ -7,7 +7,7 @@ product of ``amplitude`` (a number or a list, in full scale) and ``global_amp``,
 ``phase`` (a number or a list, in rad) and ``global_phase``.
 
 Arithmetic is float64; only the finished samples are rounded to complex64. No samples (``n = 0``)
-give an empty envelope, whatever the shape. A keyword that a shape does not know is logged, once.
+give an empty envelope, whatever the shape. A keyword that no shape knows is logged.
 """
 
 from __future__ import annotations
@@ -157,6 +157,7 @@ SHAPES: Mapping[str, Shape] = {
 }
 
 SCALING = ("amplitude", "phase", "global_amp", "global_phase")
+_KNOWN = frozenset((*SCALING, *(name for shape in SHAPES.values() for name in shape.defaults)))
 _NONZERO = ("sigmas", "delta", "sample_rate")
 
 
@@ -242,7 +243,8 @@ def _parameter_problem(env_func: str, name: str, value: Any) -> str | None:
     if name == "points":
         return _points_problem(value) if env_func == "arb" else None
     if name not in SHAPES[env_func].defaults and name not in SCALING:
-        logger.warning("envelope %s does not know the keyword %r", env_func, name)
+        if name not in _KNOWN:
+            logger.warning("no envelope knows the keyword %r (of a %s)", name, env_func)
         return None
     fine = _are_numbers(value) if name in ("amplitude", "phase") else _is_number(value)
     if not fine:

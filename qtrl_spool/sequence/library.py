@@ -132,7 +132,7 @@ class PulseLibrary(Mapping[str, Any]):
         if key not in self._read:
             found = self._find(key)
             if found is None:
-                raise self._unknown(key)
+                raise self.unknown(key)
             self._read[key] = found
         stored = self._read[key]
         return list(stored) if isinstance(stored, list) else stored
@@ -215,7 +215,8 @@ class PulseLibrary(Mapping[str, Any]):
                 return (stored[0] if isinstance(stored, list) else stored).freq
         return _MISSING
 
-    def _unknown(self, key: str) -> UnknownPulseError:
+    def unknown(self, key: str) -> UnknownPulseError:
+        """Return the error for a `key` that is not here, with near misses."""
         hint = did_you_mean(key, self.keys())
         group = key.partition("/")[0]
         if hint is None and group in self._tree:

@@ -192,7 +192,7 @@ class Recorder:
                 Record, (pulse, element, start, end, start_delay, end_delay, overrides or None, given)
             )
         )
-        if given & BY_END and pulse.__class__ is not str:
+        if given & BY_END and self._is_succession(pulse):
             return start, f"{made}.end" if start == made else made
         return start, end
 
@@ -231,6 +231,10 @@ class Recorder:
 
     def _stored(self, pulse: Any) -> Any:
         """Return `pulse` as it is kept in the record: hashable, and nobody else's."""
+        raise NotImplementedError
+
+    def _is_succession(self, pulse: Any) -> bool:
+        """Whether a stored pulse is, or may be, several groups in succession."""
         raise NotImplementedError
 
     def _overrides(self, overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool.errors import SequenceError
+from qtrl_spool.sequence.checks import combined
 from qtrl_spool.sequence.compile import compile_records
-from qtrl_spool.sequence.limits import FullScaleWarning, amplitude_violations, tell
+from qtrl_spool.sequence.limits import FullScaleWarning, amplitude_problems, amplitude_violations, tell
 from qtrl_spool.sequence.lists import Groups, groups_of
 from qtrl_spool.sequence.program import Program
 from qtrl_spool.sequence.pulse import Pulse
@@ -56,6 +57,9 @@ class Sequence(Recorder):
             self._kept.append(tuple(parts))
         return number
 
+    def _is_succession(self, pulse: Any) -> bool:
+        return len(self._groups[pulse]) > 1
+
     def append(self, pulse: Any, *args: Any, **kwargs: Any) -> tuple[str, str]:
         """Append a pulse: a `Pulse`, a list of them (or their plain form); see `Recorder.append`."""
         if isinstance(pulse, str):
@@ -79,11 +83,16 @@ class Sequence(Recorder):
                 self._groups.append(resolver.groups(record.pulse))
         self._records = [record._replace(pulse=numbers[record.pulse]) for record in records]
 
-    def _compiled(self, program: Program) -> Sequence:
+    def _compiled(self, program: Program, check_amplitude: bool | None = None) -> Sequence:
+        if check_amplitude:
+            problems = amplitude_problems(program)
+            if problems:
+                raise combined(problems)
+        elif check_amplitude is None:
+            violations = amplitude_violations(program)
+            if violations:
+                warnings.warn(tell(violations), FullScaleWarning, stacklevel=3)
         self._program, self._array = program, None
-        violations = amplitude_violations(program)
-        if violations:
-            warnings.warn(tell(violations), FullScaleWarning, stacklevel=3)
         return self
 
     @property

@@ -15,6 +15,7 @@ from typing import Any
 
 from qtrl_spool.errors import SequenceError
 from qtrl_spool.sequence import form
+from qtrl_spool.sequence.checks import combined, with_place
 from qtrl_spool.sequence.compile import compile_records
 from qtrl_spool.sequence.library import PulseLibrary
 from qtrl_spool.sequence.lists import Sequential, Simultaneous, groups_of
@@ -29,7 +30,12 @@ class SequenceWrapper(Recorder):
     def _stored(self, pulse: Any) -> Any:
         return form.pulse_in(pulse)
 
-    def compile(self, pulses: Any, sample_rate: float | None = None) -> Sequence:
+    def _is_succession(self, pulse: Any) -> bool:
+        return isinstance(pulse, (tuple, Sequential))
+
+    def compile(
+        self, pulses: Any, sample_rate: float | None = None, *, check_amplitude: bool | None = None
+    ) -> Sequence:
         """Return the compiled `Sequence`.
 
         Parameters
@@ -38,6 +44,8 @@ class SequenceWrapper(Recorder):
             Any mapping from key to pulse: a `PulseLibrary`, or a dict of `Pulse`, lists or plain forms.
         sample_rate:
             In samples/s; None for the sequence's own.
+        check_amplitude:
+            What to do about samples beyond full scale: True refuses, False is silent, None warns.
 
         Raises
         ------
@@ -55,7 +63,20 @@ class SequenceWrapper(Recorder):
         )
         program = compile_records(self._records, self.n_elements, made.sample_rate, resolver)
         made._adopt(self._records, resolver)
-        return made._compiled(program)
+        return made._compiled(program, check_amplitude)
+
+    def check_keys(self, pulses: Any) -> None:
+        """Raise an `UnknownPulseError` that names every pulse key which `pulses` does not have."""
+        library = PulseLibrary.of(pulses)
+        first: dict[str, list[int]] = {}
+        for index, record in enumerate(self._records):
+            for key in (record.pulse,) if type(record.pulse) is str else keys_in(record.pulse):
+                first.setdefault(key, []).append(index)
+        problems = [
+            with_place(library.unknown(key), *where) for key, where in first.items() if key not in library
+        ]
+        if problems:
+            raise combined(problems)
 
     def pulse_keys(self) -> set[str]:
         """Return all pulse keys that it names."""
