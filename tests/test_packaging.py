@@ -85,7 +85,9 @@ def test_an_installed_package_finds_its_configuration(tmp_path: Path) -> None:
 
 
 def test_systemd_accepts_the_unit() -> None:
-    analyze = shutil.which("systemd-analyze") or pytest.skip("systemd-analyze is not installed (package systemd)")
+    analyze = shutil.which("systemd-analyze") or pytest.skip(
+        "systemd-analyze is not installed (package systemd)"
+    )
     unit = ROOT / "systemd" / "qtrl-spool@.service"
     verdict = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)
     assert (verdict.returncode, verdict.stderr) == (0, "")
