@@ -16,7 +16,7 @@ Known limits: images of the DAC and the transfer function of the lines are left 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,9 +131,9 @@ def _tones(program: Program, channels: tuple[int, int]) -> NDArray[np.void]:
 
 def _loud(samples: NDArray[np.complex64], plays: NDArray[np.void]) -> NDArray[np.bool_]:
     """Say which plays have any amplitude at all."""
-    distinct, index = np.unique(plays[["offset", "n"]], return_inverse=True)
-    loud = [bool(np.any(samples[offset : offset + n])) for offset, n in distinct.tolist()]
-    return np.asarray(loud, dtype=bool)[index]
+    example, number = _numbered(plays["offset"], plays["n"])
+    loud = [np.any(samples[play["offset"] : play["offset"] + play["n"]]) for play in plays[example]]
+    return np.asarray(np.array(loud, dtype=bool)[number])
 
 
 def _twins(
@@ -146,10 +146,10 @@ def _twins(
         same &= one[key] == two[key]
     at = np.flatnonzero(same)
     turn = np.round(_wrapped(two["phase"][at] - one["phase"][at]), 9)
-    pairs = np.rec.fromarrays([one["offset"][at], two["offset"][at], one["n"][at], turn])
-    distinct, index = np.unique(pairs, return_inverse=True)
-    balanced = [_is_balanced(samples, *pair) for pair in distinct.tolist()]
-    return np.asarray(at[np.asarray(balanced, dtype=bool)[index]])
+    pairs = (one["offset"][at], two["offset"][at], one["n"][at], turn)
+    example, number = _numbered(*pairs)
+    balanced = [_is_balanced(samples, *(column[which].item() for column in pairs)) for which in example]
+    return np.asarray(at[np.array(balanced, dtype=bool)[number]])
 
 
 def _is_balanced(samples: NDArray[np.complex64], in_phase: int, quadrature: int, n: int, turn: float) -> bool:
@@ -211,9 +211,9 @@ def _relative(tones: NDArray[np.void], first: NDArray[np.int64], sample_rate: fl
 def _distinct(relative: NDArray[np.void], first: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
     """Return for each span the number of the distinct one that it is, and an example of each."""
     keys = [name for name in TONE.names or () if name != "element"]
-    _, tone = np.unique(np.rec.fromarrays([relative[key] for key in keys]), return_inverse=True)
+    _, tone = _numbered(*(relative[key] for key in keys))
     limits = np.append(first, len(relative)).tolist()
-    numbers = tone.ravel().tolist()
+    numbers = tone.tolist()
     seen: dict[tuple[int, ...], int] = {}
     examples: list[int] = []
     drive = np.empty(len(first), dtype=np.int64)
@@ -246,6 +246,19 @@ def _draw(program: Program, tones: NDArray[np.void]) -> Drive:
             factor = complex(np.exp(1j * tone["phase"]))
         samples[begin * finer : (begin + n) * finer] += drawn * factor
     return Drive(freq=freq, samples=samples, step=1 / (rate * finer))
+
+
+def _numbered(*columns: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number the distinct rows: return where an example of each is, and the number of every row."""
+    order = np.lexsort(columns)
+    new = np.zeros(len(order), dtype=bool)
+    new[:1] = True
+    for column in columns:
+        in_order = column[order]
+        new[1:] |= in_order[1:] != in_order[:-1]
+    number = np.empty(len(order), dtype=np.int64)
+    number[order] = np.cumsum(new) - 1
+    return order[new], number
 
 
 def _wrapped(phase: NDArray[np.float64]) -> NDArray[np.float64]:
