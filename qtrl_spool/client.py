@@ -9,7 +9,7 @@ Fails: with the exceptions of `qtrl_spool.errors`; a failed job raises what the 
 
 from __future__ import annotations
 
-import secrets
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,12 +23,11 @@ from qtrl_spool.errors import (
     JobCancelledError,
     NotFoundError,
     QtrlSpoolError,
-    UsageError,
     WaitTimeoutError,
     from_record,
 )
 from qtrl_spool.job import DROP_SUFFIX, ID_LETTERS, State, make_id
-from qtrl_spool.spool import find, requests
+from qtrl_spool.spool import find, requests, tickets
 from qtrl_spool.spool.journal import PARTIAL, read_events
 from qtrl_spool.spool.layout import Layout
 
@@ -125,10 +124,12 @@ class Spool:
         if isinstance(sequence, Path | str):
             from qtrl_spool.spool.drops import read_drop
 
-            found, _ = read_drop(Path(sequence))
+            found = read_drop(sequence)
             patch = _patched(found.patch, config)
             merged = _manifest(found.manifest, manifest, name)
-            manifest_named = replace(merged, name=job_name(replace(found, manifest=merged), Path(sequence).name))
+            manifest_named = replace(
+                merged, name=job_name(replace(found, manifest=merged), Path(sequence).name)
+            )
             return replace(found, patch=patch, manifest=manifest_named)
         own = _manifest(Manifest(), manifest, name or sequence.name)
         return Bundle(sequence=sequence.to_dict(), patch=_patched({}, config), manifest=own)
@@ -150,11 +151,21 @@ class Spool:
         from qtrl_spool.bundle import job_name, pack
 
         number = self._layout.priority(priority)
-        letters = "".join(secrets.choice(ID_LETTERS) for _ in range(5))
+        letters = "".join(ID_LETTERS[byte % len(ID_LETTERS)] for byte in os.urandom(5))
         job_id = job_id or make_id(job_name(bundle, "job"), now=datetime.now(UTC), letters=letters)
         folder = self._layout.incoming / self._layout.priority_folder(number)
         fs.replace(folder / f"{job_id}{DROP_SUFFIX}", pack(bundle))
         return Job(self, job_id)
+
+    def priority(self, word: str | int) -> int:
+        """Return the number of a priority given as ``10``, ``'urgent'`` or ``'10-urgent'``.
+
+        Raises
+        ------
+        UsageError
+            If the spool has no such priority.
+        """
+        return self._layout.priority(word)
 
     def job(self, id: str) -> Job:
         """Return the job named by its full id or any unambiguous part of it.
@@ -188,7 +199,7 @@ class Spool:
         WaitTimeoutError
             If no server answered in time; the request stays and will be answered.
         """
-        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}.yaml"
+        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{os.urandom(3).hex()}.yaml"
         requests.send(self._layout, request, name)
         reply = _poll(lambda: requests.answer(self._layout, name), timeout, longest=0.05)
         if reply is None:
@@ -201,7 +212,7 @@ class Spool:
             raise from_record(
                 reply.get("error") or {"type": "JobFailedError", "message": reply.get("message")}
             )
-        return reply
+        return dict(reply)
 
     @property
     def config(self) -> SpoolConfig:
@@ -259,6 +270,35 @@ class Job:
         """Return the job's events, oldest first."""
         return read_events(self._layout, self.id)
 
+    def bundle(self) -> Bundle:
+        """Return what was submitted.
+
+        Raises
+        ------
+        NotFoundError
+            If the job was rejected, or moved on too fast to be read.
+        """
+        from qtrl_spool.bundle import unpack
+
+        place = tickets.find(self._layout, self.id)
+        data = None if place is None else fs.read(place.path)
+        if data is None:
+            raise NotFoundError(f"job {self.id} has no ticket: it is {self.state}")
+        return unpack(data)
+
+    def effective(self) -> Mapping[str, Any]:
+        """Return the configuration that the job ran with; before it runs, the default with its patch."""
+        from qtrl_spool import run
+
+        record = self.status()
+        if record["result"]:
+            with self.partial() as result:
+                return _frozen(result.config)
+        version = record["config_version"] if record["started"] else None
+        config = self._spool.config
+        default = config.current() if version is None else config.at(version)
+        return _frozen(run.effective(self.bundle(), default).effective)
+
     def done(self) -> bool:
         """Return whether the job came to an end, whichever."""
         return State(self.state).final
@@ -288,6 +328,8 @@ class Job:
         WaitTimeoutError
             If it did not end in time.
         """
+        if self.done():
+            return self
         with _showing(self.id, progress) as show:
 
             def ended() -> dict[str, Any] | None:
@@ -396,6 +438,11 @@ class SpoolConfig:
 
         return ConfigStore(self._spool._layout.config)
 
+    @property
+    def files(self) -> Path:
+        """The folder with the YAML files as people edit them."""
+        return self._spool._layout.config / "current"
+
     def current(self) -> Configuration:
         """Return the configuration in force."""
         return self._store().current()
@@ -433,8 +480,10 @@ class SpoolConfig:
         ConfigError
             If the patch does not fit.
         """
+        from qtrl_spool.config.patches import json_spelling
+
         version = self.current().version if base is None else base
-        reply = self._spool.ask({"config": by_document(patch), "base": version, "reason": reason})
+        reply = self._spool.ask({"config": json_spelling(patch), "base": version, "reason": reason})
         return int(reply["version"])
 
     def rollback(self, version: int, *, reason: str) -> int:
@@ -442,41 +491,19 @@ class SpoolConfig:
         return int(self._spool.ask({"rollback": version, "reason": reason})["version"])
 
 
-def by_document(patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a patch keyed by document; keys such as ``variables/Q6/freq`` name it as their first part."""
-    merged: dict[str, Any] = {}
-    for key, value in patch.items():
-        document, slash, path = str(key).partition("/")
-        if not slash:
-            inner = merged.setdefault(document, {})
-            if isinstance(value, Mapping) and isinstance(inner, dict) and not _is_marked(value):
-                inner.update(value)
-            else:
-                merged[document] = value
-            continue
-        if not isinstance(merged.setdefault(document, {}), dict):
-            raise UsageError(
-                f"the patch gives {document!r} as a whole and also {key!r}", hint="give one of them"
-            )
-        merged[document][path] = value
-    return merged
+def _frozen(documents: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return documents as one tree that is reached by slash paths."""
+    from qtrl_spool.config.tree import Tree, freeze
 
-
-def _is_marked(value: Mapping[str, Any]) -> bool:
-    return len(value) == 1 and next(iter(value)) in {"$delete", "$new", "$replace"}
+    return Tree({name: freeze(tree) for name, tree in documents.items()})
 
 
 def _patched(patch: Mapping[str, Any], more: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if not more:
         return patch
-    own = by_document(more)
-    return {**patch, **{key: _joined(patch.get(key), value) for key, value in own.items()}}
+    from qtrl_spool.config.patches import stacked
 
-
-def _joined(below: Any, above: Any) -> Any:
-    if isinstance(below, Mapping) and isinstance(above, Mapping):
-        return {**below, **above}
-    return above
+    return stacked(patch, more)
 
 
 def _manifest(own: Manifest, more: Mapping[str, Any], name: str | None) -> Manifest:

@@ -34,7 +34,6 @@ path or append index), ``hint`` (how to mend it) and ``exit_status`` (of the com
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, ClassVar
 
 
@@ -236,6 +235,8 @@ def from_record(record: Mapping[str, Any]) -> QtrlSpoolError:
 
 def did_you_mean(word: str, known: object, *, n: int = 3) -> str | None:
     """Return ``did you mean 'X180' or 'X-90'?`` for the nearest of `known`, or None."""
+    from difflib import get_close_matches
+
     words = [str(entry) for entry in known]  # type: ignore[attr-defined]
     near = get_close_matches(str(word), words, n=n, cutoff=0.6)
     if not near:

@@ -276,3 +276,9 @@ def user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how many bytes the storage of `folder` has left."""
+    with reporting("ask for the free space of", folder):
+        return shutil.disk_usage(folder).free

@@ -29,8 +29,9 @@ def _stacked(below: Tree, above: Tree) -> Tree:
     for key, value in above.items():
         own = own_key(values, key)
         old = None if own is None else values[own]
-        both = isinstance(old, Tree) and isinstance(value, Tree)
-        values[key if own is None else own] = _stacked(old, value) if both else value
+        if isinstance(old, Tree) and isinstance(value, Tree):
+            value = _stacked(old, value)
+        values[key if own is None else own] = value
     return Tree(values, {**(below.marks or {}), **(above.marks or {})} or None)
 
 

@@ -1,0 +1,179 @@
+"""``queue``, ``status``, ``log``, ``jobs``: answers from files alone, with every server stopped, too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from qtrl_spool.cli.options import json_option, opened, spool_option
+from qtrl_spool.cli.say import document, fact, word
+from qtrl_spool.cli.tables import facts, progress, table, when
+from qtrl_spool.errors import UsageError
+from qtrl_spool.job import State
+
+_QUEUE = ("PLACE", "JOB", "NAME", "USER", "PRIORITY", "STATE", "DONE", "START", "WHY")
+_JOBS = ("JOB", "STATE", "USER", "PRIORITY", "ACCEPTED", "FINISHED", "WHY")
+
+
+@click.command()
+@spool_option
+@json_option
+def queue(spool: str, as_json: bool) -> None:
+    """Show what is running and waiting, in order: place 1 runs next."""
+    found = opened(spool).queue()
+    if as_json:
+        document(found)
+        return
+    rows = [queue_row(each) for each in (*found["running"], *found["queued"], *found["held"])]
+    if rows:
+        fact(table(_QUEUE, rows))
+    else:
+        word("nothing is running, waiting or held")
+    if not any(server.get("alive") for server in found["servers"]):
+        word("no server is running")
+
+
+def queue_row(record: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return the cells of one job of the queue."""
+    where = record["phase"] or record["state"]
+    start = record["started"] or record["eta_start"]
+    return (
+        record["place"] or ("now" if record["state"] == State.RUNNING else None),
+        record["id"],
+        record["name"],
+        record["user"],
+        record["priority"],
+        where,
+        progress(record),
+        when(start),
+        record["reason"],
+    )
+
+
+@click.command()
+@click.argument("job", metavar="JOB")
+@spool_option
+@json_option
+def status(job: str, spool: str, as_json: bool) -> None:
+    """Show where a job is."""
+    found = opened(spool).job(job)
+    record = found.status()
+    if as_json:
+        document(record)
+        return
+    error = record["error"] or {}
+    fact(
+        facts(
+            {
+                "job": record["id"],
+                "name": record["name"],
+                "user": record["user"],
+                "state": record["state"],
+                "place": record["place"],
+                "reason": record["reason"],
+                "phase": record["phase"],
+                "batches": progress(record),
+                "priority": record["priority"],
+                "submitted": when(record["submitted"]),
+                "accepted": when(record["accepted"]),
+                "expected": when(record["eta_start"]) if not record["started"] else None,
+                "started": when(record["started"]),
+                "finished": when(record["finished"]),
+                "server": record["server"],
+                "attempt": record["attempt"] or None,
+                "configuration": record["config_version"],
+                "result": record["result"],
+                "error": error.get("message"),
+                "where": error.get("where"),
+                "remedy": error.get("hint"),
+            }
+        )
+    )
+
+
+@click.command()
+@click.argument("job", metavar="JOB")
+@spool_option
+@json_option
+def log(job: str, spool: str, as_json: bool) -> None:
+    """Show what happened to a job, oldest first."""
+    events = opened(spool).job(job).log()
+    if as_json:
+        document(events)
+        return
+    for event in events:
+        more = {key: value for key, value in event.items() if key not in {"at", "event", "by"}}
+        fact(f"{when(event['at'])}  {event['event']:<10}  {_details(more)}".rstrip())
+
+
+def _details(more: Mapping[str, Any]) -> str:
+    told = []
+    for key, value in more.items():
+        if value in (None, "", [], {}):
+            continue
+        told.append(f"{key}: {value.get('message', value) if isinstance(value, Mapping) else value}")
+    return ", ".join(told)
+
+
+@click.command()
+@click.option("--state", metavar="S", help=f"One of {', '.join(State)}.")
+@click.option("--user", metavar="U", help="Only this user's.")
+@click.option("--name", metavar="N", help="Only of this name.")
+@click.option("--since", metavar="T", help="Of that day (UTC) or later: 2026-11-23, today, yesterday, or 7d.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many.")
+@spool_option
+@json_option
+def jobs(
+    state: str | None,
+    user: str | None,
+    name: str | None,
+    since: str | None,
+    limit: int | None,
+    spool: str,
+    as_json: bool,
+) -> None:
+    """Find jobs, open and ended, newest first."""
+    if state is not None and state not in set(State):
+        raise UsageError(f"there is no state {state!r}", hint=f"there are {', '.join(State)}")
+    wanted = {"state": state, "user": user, "name": name, "since": _day(since), "limit": limit}
+    records = [job.status() for job in opened(spool).jobs(**wanted)]
+    if as_json:
+        document(records)
+        return
+    if not records:
+        word("no job fits")
+        return
+    fact(table(_JOBS, map(_job_row, records)))
+
+
+def _job_row(record: Mapping[str, Any]) -> tuple[object, ...]:
+    return (
+        record["id"],
+        record["state"],
+        record["user"],
+        record["priority"],
+        when(record["accepted"]),
+        when(record["finished"]),
+        record["reason"] or (record["error"] or {}).get("message"),
+    )
+
+
+def _day(since: str | None) -> str | None:
+    """Return the day that ``--since`` means, as ``2026-11-23``."""
+    from datetime import UTC, date, datetime, timedelta
+
+    if since is None:
+        return None
+    days = {"today": 0, "yesterday": 1}.get(since)
+    if since.endswith("d") and since[:-1].isdigit() and len(since) < 6:
+        days = int(since[:-1])
+    if days is not None:
+        return f"{datetime.now(UTC).date() - timedelta(days=days)}"
+    try:
+        return f"{date.fromisoformat(since)}"
+    except ValueError:
+        raise UsageError(
+            f"--since {since!r} is no day", hint="write 2026-11-23, today, yesterday or 7d"
+        ) from None

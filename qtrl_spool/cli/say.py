@@ -1,0 +1,51 @@
+"""What the command says: facts on stdout for people and programs, words on stderr for people only."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from qtrl_spool.errors import ConfigError, QtrlSpoolError
+
+
+def fact(text: str) -> None:
+    """Print data."""
+    click.echo(text)
+
+
+def document(facts: Any) -> None:
+    """Print facts as one JSON document."""
+    click.echo(json.dumps(facts, ensure_ascii=False, indent=1, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return str(value)
+
+
+def word(text: str) -> None:
+    """Tell people something that is no data."""
+    click.echo(text, err=True)
+
+
+def complain(sentence: str) -> None:
+    """Say what went wrong."""
+    click.echo(f"qtrl-spool: {sentence}", err=True)
+
+
+def report(error: QtrlSpoolError) -> int:
+    """Say every problem of an error, one sentence each, and return the exit status."""
+    for each in getattr(error, "problems", (error,)):
+        complain(str(each))
+        if isinstance(each, ConfigError) and each.excerpt:
+            word(each.excerpt)
+    return error.exit_status
+
+
+def is_terminal() -> bool:
+    """Return whether a person reads stdout."""
+    return sys.stdout.isatty()
