@@ -118,6 +118,13 @@ def test_duplicate_members_are_refused():
         unpack(data)
 
 
+def test_a_lying_number_of_members_is_found_out():
+    data = bytearray(zip_of(*((f"{n}", b"") for n in range(70))))
+    data[-14:-10] = b"\1\0\1\0"
+    with pytest.raises(BundleError, match="more than 64 files"):
+        unpack(bytes(data))
+
+
 def test_a_lying_size_is_found_out():
     with pytest.raises(UnfinishedError, match="damaged"):
         unpack(lying_about_its_size())

@@ -258,6 +258,18 @@ def test_a_file_that_grows_while_it_is_read_is_not_taken(tmp_path):
             file.read(1000)
 
 
+def test_a_folder_whose_file_was_replaced_since_it_was_seen_is_not_taken(tmp_path):
+    from qtrl_spool.spool.untrusted import ChangedError, opened_folder
+    from qtrl_spool.spool.whole import read_folder
+
+    (tmp_path / "sequence.json").write_bytes(SEQUENCE)
+    with opened_folder(tmp_path) as folder:
+        entries = folder.entries(10)
+        (tmp_path / "sequence.json").write_bytes(SEQUENCE + b"\n")
+        with pytest.raises(ChangedError):
+            read_folder(folder, entries, Limits(), "rabi")
+
+
 def test_opening_a_fifo_does_not_block():
     code = (
         "import os, sys, tempfile, pathlib; from qtrl_spool.spool.untrusted import opened\n"
