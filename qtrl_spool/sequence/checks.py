@@ -11,13 +11,15 @@ from typing import Any
 
 from qtrl_spool.errors import ElementError, SequenceError
 from qtrl_spool.sequence.pulse import is_index, is_number
-from qtrl_spool.sequence.records import START, Record
+from qtrl_spool.sequence.records import START, Columns, Extra, Record
 from qtrl_spool.sequence.sweep import Elements, is_swept
 
 N_SHOWN = 20
 """How many problems the text of a combined error lists; ``problems`` has them all."""
 
 _PLAIN_NUMBERS = {int, float}
+LONG = 1e6
+"""A delay of so many seconds is looked at twice."""
 
 
 def combined(problems: Sequence[SequenceError]) -> SequenceError:
@@ -39,36 +41,37 @@ def with_place(error: SequenceError, *appends: int) -> SequenceError:
     return type(error)(error.message + more, where=f"append {appends[0]}", hint=error.hint)
 
 
-def checked(
-    records: Sequence[Record], n_elements: int
-) -> tuple[Sequence[Record], list[SequenceError], set[int]]:
-    """Return the records with what is wrong in them replaced, the problems, and the appends of unknown length."""
-    suspects = _suspects(records, n_elements)
-    if not suspects:
-        return records, [], set()
-    mended, problems, unknown = list(records), [], set()
-    for index in suspects:
-        found, mended[index] = _mended(records[index], n_elements)
-        problems += [with_place(error, index) for error in found]
-        if mended[index][2:6] != records[index][2:6]:
-            unknown.add(index)
+def checked(columns: Columns, n_elements: int) -> tuple[Columns, list[SequenceError], set[int]]:
+    """Return the appends with what is wrong in them replaced, the problems, and the appends of unknown length."""
+    if _all_plain(columns, n_elements):
+        return columns, [], set()
+    mended, problems, unknown = columns.copy(), [], set()
+    for index, record in enumerate(columns):
+        found, good = _mended(record, n_elements)
+        if found:
+            problems += [with_place(error, index) for error in found]
+            mended.elements[index], mended.starts[index], mended.ends[index] = good[1:4]
+            mended.extra[index] = Extra(*good[4:])
+            if good[2:6] != record[2:6]:
+                unknown.add(index)
     return mended, problems, unknown
 
 
-def _suspects(records: Sequence[Record], n_elements: int) -> list[int]:
-    """Return the appends whose fields are not all of the plainest kind."""
-    if not records:
-        return []
-    _, elements, starts, ends, before, after, *_ = zip(*records, strict=True)
-    plain_names = {*map(type, starts), *map(type, ends)} == {str}
-    plain_delays = {*map(type, before), *map(type, after)} <= _PLAIN_NUMBERS
-    finite = plain_delays and all(-1e6 < value < 1e6 for value in {*before, *after})
-    integers = (
-        set(map(type, elements)) == {int} and -n_elements <= min(elements) <= max(elements) < n_elements
+def _all_plain(columns: Columns, n_elements: int) -> bool:
+    """Whether all fields are of the plainest kind, so that nothing can be wrong with them."""
+    if not len(columns):
+        return True
+    elements = columns.elements
+    return (
+        set(map(type, elements)) == {int}
+        and -n_elements <= min(elements) <= max(elements) < n_elements
+        and {*map(type, columns.starts), *map(type, columns.ends)} == {str}
+        and all(
+            type(delay) in _PLAIN_NUMBERS and -LONG < delay < LONG
+            for extra in columns.extra.values()
+            for delay in extra[:2]
+        )
     )
-    if plain_names and finite and integers:
-        return []
-    return list(range(len(records)))
 
 
 def _mended(record: Record, n_elements: int) -> tuple[list[SequenceError], Record]:

@@ -57,6 +57,8 @@ def _drag(n: int, rate: float, kw: Parameters) -> Complex:
 
 
 def _shifted(n: int, turns_per_sample: float) -> Complex:
+    if turns_per_sample == 0:
+        return np.ones(n, complex)
     return np.exp(2j * np.pi * np.remainder(np.arange(n) * turns_per_sample, 1.0))
 
 
@@ -213,6 +215,8 @@ def draw(env_func: str, n: int, kwargs: Parameters, sample_rate: float) -> NDArr
 
 
 def _is_number(value: Any) -> bool:
+    if type(value) is float:
+        return math.isfinite(value)
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 

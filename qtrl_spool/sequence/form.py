@@ -26,6 +26,7 @@ from qtrl_spool.sequence.records import (
     BY_END,
     BY_START,
     DEFAULT_SAMPLE_RATE,
+    START,
     Record,
     Recorder,
     element_of,
@@ -71,7 +72,7 @@ def tree_of(sequence: Recorder) -> dict[str, Any]:
         tree["x_axis"] = sequence._axis.given
     if sequence.sample_rate != DEFAULT_SAMPLE_RATE:
         tree["sample_rate"] = sequence.sample_rate
-    tree["appends"] = [_append_out(record) for record in sequence._records]
+    tree["appends"] = [_append_out(record) for record in sequence._columns]
     return tree
 
 
@@ -80,7 +81,7 @@ def _append_out(record: Record) -> dict[str, Any]:
     tree: dict[str, Any] = {"pulse": pulse if type(pulse) is str else _pulse_out(pulse)}
     if element is not None:
         tree["element"] = element if type(element) is int else _element_out(element)
-    if given & BY_START:
+    if given & BY_START if given & BY_END else start != START:
         tree["start"] = start
     if given & BY_END:
         tree["end"] = end

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qtrl_spool.errors import SequenceError
 from qtrl_spool.sequence.program import Program
@@ -65,31 +66,47 @@ def amplitude_violations(program: Program) -> tuple[Violation, ...]:
 
 def _suspect_lines(program: Program) -> list[tuple[int, int]]:
     """Return (element, channel) where the peaks of overlapping plays add up to more than full scale."""
-    plays = program.plays[program.plays["subchannel"] == 0]
+    plays = program.plays
     if not len(plays):
         return []
-    offsets, which = np.unique(plays["offset"], return_inverse=True)
-    ends = np.zeros(len(offsets), np.int64)
-    np.maximum.at(ends, which, plays["offset"] + plays["n"])
-    peaks = np.array([np.abs(program.samples[a:b]).max() for a, b in zip(offsets, ends, strict=True)])[which]
-    if peaks.max() <= FULL_SCALE and _sums(program, plays, peaks).max() <= FULL_SCALE + TOLERANCE:
-        return []
-    sums = _sums(program, plays, peaks)
-    loud = plays[sums > FULL_SCALE + TOLERANCE]
-    return sorted(set(zip(loud["element"].tolist(), loud["channel"].tolist(), strict=True)))
-
-
-def _sums(program: Program, plays: np.ndarray, peaks: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-    """Return for each play the sum of the peaks that sound when it begins, its own included."""
+    peaks = _peaks(program)
+    peaks[plays["subchannel"] > 0] = 0.0
     line = plays["element"].astype(np.int64) * program.n_channels + plays["channel"]
-    begin = line * (program.n_samples + 1) + plays["start"]
-    order = np.argsort(begin, kind="stable")
-    begins, ends = begin[order], np.sort(begin + plays["n"])
-    started = np.concatenate(([0.0], np.cumsum(peaks[order])))
-    ended = np.concatenate(([0.0], np.cumsum(peaks[np.argsort(begin + plays["n"], kind="stable")])))
-    upto = np.searchsorted(begins, begin, side="right")
-    over = np.searchsorted(ends, begin, side="right")
-    sums: np.ndarray = started[upto] - ended[over]  # type: ignore[type-arg]
+    order = np.argsort(line.astype(np.uint16) if line.max() < 2**16 else line, kind="stable")
+    begin = line[order] * (program.n_samples + 1) + plays["start"][order]
+    end = begin + plays["n"][order]
+    late = begin[1:] < np.maximum.accumulate(end)[:-1]
+    busy = (
+        np.isin(line[order], np.unique(line[order][1:][late])) if late.any() else np.zeros(len(order), bool)
+    )
+    loud = peaks[order] > FULL_SCALE + TOLERANCE
+    loud[busy] |= _sums(begin[busy], end[busy], peaks[order][busy]) > FULL_SCALE + TOLERANCE
+    lines = np.unique(line[order][loud])
+    return [divmod(int(number), program.n_channels) for number in lines]
+
+
+def _peaks(program: Program) -> NDArray[np.float64]:
+    """Return the largest absolute sample of each play's envelope, counted from its first sample on."""
+    plays, size = program.plays, np.abs(program.samples)
+    ends = np.zeros(len(size), np.int64)
+    np.maximum.at(ends, plays["offset"], plays["offset"] + plays["n"])
+    peaks = np.zeros(len(size))
+    for offset in np.flatnonzero(ends):
+        peaks[offset] = size[offset : ends[offset]].max()
+    return peaks[plays["offset"]]
+
+
+def _sums(
+    begin: NDArray[np.int64], end: NDArray[np.int64], peaks: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return for each play the sum of the peaks that sound when it begins, its own included."""
+    order = np.argsort(end, kind="stable")
+    started = np.concatenate(([0.0], np.cumsum(peaks)))
+    ended = np.concatenate(([0.0], np.cumsum(peaks[order])))
+    sums: NDArray[np.float64] = (
+        started[np.searchsorted(begin, begin, side="right")]
+        - ended[np.searchsorted(end[order], begin, side="right")]
+    )
     return sums
 
 

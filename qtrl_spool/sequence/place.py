@@ -12,7 +12,6 @@ A length of nan (an append that could not be resolved) makes everything behind i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +38,7 @@ class Constraints:
     start: list[int]
     end: list[int]
     n: list[Length]
-    append: Sequence[int]
+    append: list[int]
     has_sweeps: bool = False
 
 

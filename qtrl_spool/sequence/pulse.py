@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -199,12 +199,20 @@ def with_overrides(pulse: Pulse, overrides: Mapping[str, Any]) -> Pulse:
     for name in overrides:
         if name not in PULSE_FIELDS and name not in own:
             raise _no_such_field(name, pulse)
-    changes = {name: overrides[name] for name in own if name in overrides and name not in ("kwargs", "t0")}
+    fields = [overrides.get(name, getattr(pulse, name)) for name in PULSE_FIELDS]
+    return Pulse(_with_changes(envelope, overrides), *fields)
+
+
+def _with_changes(
+    envelope: PulseEnvelope | VirtualEnvelope, overrides: Mapping[str, Any]
+) -> PulseEnvelope | VirtualEnvelope:
+    width = overrides.get("width", envelope.width)
+    if isinstance(envelope, VirtualEnvelope):
+        return VirtualEnvelope(overrides.get("phase", envelope.phase), width)
+    kwargs = envelope.kwargs
     if "kwargs" in overrides:
-        added = _mapping(overrides["kwargs"], "kwargs")
-        changes["kwargs"] = {**envelope.kwargs, **added}  # type: ignore[union-attr]
-    fields = {name: overrides[name] for name in PULSE_FIELDS if name in overrides}
-    return replace(pulse, envelope=replace(envelope, **changes) if changes else envelope, **fields)
+        kwargs = {**kwargs, **_mapping(overrides["kwargs"], "kwargs")}
+    return PulseEnvelope(overrides.get("env_func", envelope.env_func), kwargs, width)
 
 
 def _no_such_field(name: str, pulse: Pulse) -> SequenceError:
@@ -218,14 +226,14 @@ def _no_such_field(name: str, pulse: Pulse) -> SequenceError:
 
 def is_number(value: Any) -> bool:
     """Whether `value` is a finite real number, and no bool."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
         return False
     return math.isfinite(value)
 
 
 def is_index(value: Any) -> bool:
     """Whether `value` is an integer, and no bool."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return type(value) is int or (isinstance(value, numbers.Integral) and not isinstance(value, bool))
 
 
 def _wrong(name: str, value: Any, rule: str) -> str:

@@ -1,6 +1,6 @@
 """The record of appends: what `Sequence` and `SequenceWrapper` have in common.
 
-An append only writes down what was asked (one tuple, about a microsecond) and hands out names of
+An append only writes down what was asked, in columns (less than a microsecond), and hands out names of
 references; nothing is resolved or placed before `compile`. Names are deterministic: append number
 ``i`` (from 0) makes ``ref<i+1>``.
 
@@ -9,29 +9,32 @@ What the caller passes is copied if it can change, so a list altered after the a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qtrl_spool.errors import SequenceError
+from qtrl_spool.errors import SequenceError, did_you_mean
 from qtrl_spool.sequence.pulse import OVERRIDES, is_index
-from qtrl_spool.sequence.sweep import Elements, is_swept, spelled, spelled_elements
+from qtrl_spool.sequence.sweep import Elements, is_swept, spelled, spelled_elements, values_of
 
 START = "Start"
 BY_START, BY_END, SWEEPS = 1, 2, 4
 """Bits of `Record.given`."""
 
 DEFAULT_SAMPLE_RATE = 1e9
+NO_DELAY = 0
+"""The default delay; compared by identity, so that an append without delays is quick."""
 
 
 class Record(NamedTuple):
     """One append.
 
     ``start`` and ``end`` are names; ``given`` says which of them the caller named (`BY_START`,
-    `BY_END`) and whether the append sweeps. ``element`` is None for all elements, an int, a slice, a
-    tuple of ints or `Elements`. Delays are in s, or a form that sweeps.
+    `BY_END`) and whether the append sweeps (`SWEEPS`). ``element`` is None for all elements, an int, a
+    slice, a tuple of ints or `Elements`. Delays are in s, or a form that sweeps.
     """
 
     pulse: Any
@@ -42,6 +45,47 @@ class Record(NamedTuple):
     end_delay: Any
     overrides: Mapping[str, Any] | None
     given: int
+
+
+class Extra(NamedTuple):
+    """What few appends have: delays in s, overrides, and the `given` of a `Record`."""
+
+    start_delay: Any
+    end_delay: Any
+    overrides: Mapping[str, Any] | None
+    given: int
+
+
+NO_EXTRA = Extra(0, 0, None, 0)
+
+
+@dataclass
+class Columns:
+    """All appends, a list for each field; `extra` by number of the append, where there is any."""
+
+    pulses: list[Any] = field(default_factory=list)
+    elements: list[Any] = field(default_factory=list)
+    starts: list[str] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
+    extra: dict[int, Extra] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, index: int) -> Record:
+        """Return append number `index` as a whole."""
+        extra = self.extra.get(index, NO_EXTRA)
+        names = (self.starts[index], self.ends[index])
+        return Record(self.pulses[index], self.elements[index], *names, *extra)
+
+    def __iter__(self) -> Iterator[Record]:
+        return map(self.__getitem__, range(len(self)))
+
+    def copy(self) -> Columns:
+        """Return columns that can grow on their own."""
+        return Columns(
+            self.pulses.copy(), self.elements.copy(), self.starts.copy(), self.ends.copy(), self.extra.copy()
+        )
 
 
 def detached(value: Any) -> Any:
@@ -117,7 +161,7 @@ class Recorder:
         self.sample_rate = float(sample_rate)
         self.name = str(name)
         self._axis = Axis.of(x_axis, self.n_elements)
-        self._records: list[Record] = []
+        self._columns = Columns()
 
     @property
     def x_axis(self) -> NDArray[np.float64]:
@@ -135,7 +179,7 @@ class Recorder:
         return self._axis.unit
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._columns.ends)
 
     def append(
         self,
@@ -143,8 +187,8 @@ class Recorder:
         element: Any = None,
         start: str | None = None,
         end: str | None = None,
-        start_delay: Any = 0,
-        end_delay: Any = 0,
+        start_delay: Any = NO_DELAY,
+        end_delay: Any = NO_DELAY,
         **overrides: Any,
     ) -> tuple[str, str]:
         """Append a pulse, ``start --start_delay-- [pulse] --end_delay-- end``.
@@ -170,31 +214,35 @@ class Recorder:
         """
         if pulse.__class__ is not str:
             pulse = self._stored(pulse)
-        given = (start is not None) + 2 * (end is not None)
-        if overrides or element.__class__ is not int:
+        if element.__class__ is not int:
             element = element_of(element)
-            if overrides:
-                overrides = self._overrides(overrides)
-                given += SWEEPS * _sweeps(overrides)
-            given |= SWEEPS * (element.__class__ is Elements)
-        if start_delay.__class__ is dict or end_delay.__class__ is dict:
-            given |= SWEEPS
-        records = self._records
-        made = f"ref{len(records) + 1}"
+        columns = self._columns
+        index = len(columns.ends)
+        made = f"ref{index + 1}"
+        if overrides or end is not None or start_delay is not NO_DELAY or end_delay is not NO_DELAY:
+            columns.extra[index] = self._extra(start, end, start_delay, end_delay, overrides)
+        columns.pulses.append(pulse)
+        columns.elements.append(element)
         if end is None:
-            end = made
-            if start is None:
-                start = START
-        elif start is None:
-            start = made
-        records.append(
-            tuple.__new__(
-                Record, (pulse, element, start, end, start_delay, end_delay, overrides or None, given)
-            )
-        )
-        if given & BY_END and self._is_succession(pulse):
-            return start, f"{made}.end" if start == made else made
-        return start, end
+            start = START if start is None else start
+            columns.starts.append(start)
+            columns.ends.append(made)
+            return start, made
+        columns.starts.append(made if start is None else start)
+        columns.ends.append(end)
+        if self._is_succession(pulse):
+            end = f"{made}.end" if start is None else made
+        return columns.starts[index], end
+
+    def _extra(
+        self, start: Any, end: Any, start_delay: Any, end_delay: Any, overrides: Mapping[str, Any]
+    ) -> Extra:
+        given = BY_START * (start is not None) + BY_END * (end is not None)
+        kept = self._overrides(overrides) if overrides else None
+        delays = [detached(delay) for delay in (start_delay, end_delay)]
+        if _sweeps(kept) or any(map(is_swept, delays)):
+            given += SWEEPS
+        return Extra(*delays, kept, given)
 
     def sweep(
         self,
@@ -240,14 +288,12 @@ class Recorder:
     def _overrides(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
         for name in overrides:
             if name not in OVERRIDES:
-                raise unknown_override(name, len(self._records))
+                raise unknown_override(name, len(self))
         return {name: detached(value) for name, value in overrides.items()}
 
 
 def unknown_override(name: str, index: int) -> SequenceError:
     """Return the error for a keyword of append number `index` that no pulse has."""
-    from qtrl_spool.errors import did_you_mean
-
     words = ("element", "start", "end", "start_delay", "end_delay", *sorted(OVERRIDES))
     hint = did_you_mean(name, words)
     if name in ("amplitude", "alpha", "sigmas", "frequency", "points"):
@@ -284,8 +330,6 @@ class Axis(NamedTuple):
 
 
 def _check_axis(given: Mapping[str, Any]) -> None:
-    from qtrl_spool.errors import did_you_mean
-
     for key, value in given.items():
         if key not in ("name", "unit", "values"):
             raise SequenceError(f"x_axis has no {key!r}", hint=did_you_mean(key, ("name", "unit", "values")))
@@ -300,8 +344,6 @@ def _plain(given: Any) -> Any:
 
 
 def _axis_values(given: Any, n_elements: int) -> NDArray[np.float64]:
-    from qtrl_spool.sequence.sweep import values_of
-
     if given is None:
         return np.arange(n_elements, dtype=float)
     if is_swept(given):

@@ -6,24 +6,24 @@ makes it, and the difference; a reference that nothing connects to 'Start' with 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from qtrl_spool.errors import SequenceError, did_you_mean
 from qtrl_spool.sequence.place import Constraints, Placed, chain
-from qtrl_spool.sequence.records import START, Record
+from qtrl_spool.sequence.records import START, Columns
 
 N_STEPS = 6
 """Longest chain that is told in full."""
 
 
 def placing_problems(
-    placed: Placed, constraints: Constraints, names: Mapping[str, int], records: Sequence[Record]
+    placed: Placed, constraints: Constraints, names: Mapping[str, int], columns: Columns
 ) -> list[SequenceError]:
     """Return what keeps the references from being placed."""
-    words = list(names)
-    problems = _unconnected(placed, constraints, words, records)
+    words = sorted(names, key=names.__getitem__)
+    problems = _unconnected(placed, constraints, words, columns)
     told: set[int] = set()
     for number, element, difference in placed.contradictions:
         if constraints.append[number] not in told:
@@ -33,7 +33,7 @@ def placing_problems(
 
 
 def _unconnected(
-    placed: Placed, constraints: Constraints, words: list[str], records: Sequence[Record]
+    placed: Placed, constraints: Constraints, words: list[str], columns: Columns
 ) -> list[SequenceError]:
     """Return one problem for each island of references."""
     lost = set(placed.unconnected)
@@ -46,7 +46,7 @@ def _unconnected(
     members: dict[int, list[int]] = {}
     for number in sorted(lost):
         members.setdefault(_root(island, number), []).append(number)
-    return [_island(group, constraints, words, records) for group in members.values()]
+    return [_island(group, constraints, words, columns) for group in members.values()]
 
 
 def _root(island: dict[int, int], number: int) -> int:
@@ -61,15 +61,13 @@ def _join(island: dict[int, int], one: int, other: int) -> None:
     island[high] = low
 
 
-def _island(
-    group: list[int], constraints: Constraints, words: list[str], records: Sequence[Record]
-) -> SequenceError:
+def _island(group: list[int], constraints: Constraints, words: list[str], columns: Columns) -> SequenceError:
     inside = set(group)
     first = min(
         append for append, start in zip(constraints.append, constraints.start, strict=True) if start in inside
     )
     made = {f"ref{first + 1}", f"ref{first + 1}.end"}
-    record = records[first]
+    record = columns[first]
     name = next((word for word in (record.start, record.end) if word not in made), record.start)
     connected = [word for number, word in enumerate(words) if number not in inside]
     hint = did_you_mean(name, connected, n=2) or f"something must lead from {START!r} to it"

@@ -83,7 +83,8 @@ class Resolver:
         explain: Callable[[Any, str], str | None] = lambda pulse, text: None,
     ) -> None:
         self.table = Table()
-        self.groups = groups
+        self.groups: dict[Any, Groups] = {}
+        self._groups_of = groups
         self._rate = sample_rate
         self._explain = explain
         self._rows: dict[Any, int] = {}
@@ -98,7 +99,9 @@ class Resolver:
         return found
 
     def _add(self, pulse: Any, overrides: Mapping[str, Any] | None) -> int:
-        groups = self.groups(pulse)
+        groups = self.groups.get(pulse)
+        if groups is None:
+            groups = self.groups[pulse] = self._groups_of(pulse)
         if overrides:
             groups = tuple(tuple(with_overrides(part, overrides) for part in group) for group in groups)
         self._check(pulse, groups)

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from qtrl_spool.errors import SequenceError
 from qtrl_spool.sequence.checks import combined
-from qtrl_spool.sequence.compile import compile_records
+from qtrl_spool.sequence.compile import compile_columns
 from qtrl_spool.sequence.limits import FullScaleWarning, amplitude_problems, amplitude_violations, tell
 from qtrl_spool.sequence.lists import Groups, groups_of
 from qtrl_spool.sequence.program import Program
 from qtrl_spool.sequence.pulse import Pulse
-from qtrl_spool.sequence.records import Record, Recorder
+from qtrl_spool.sequence.records import Columns, Recorder
 from qtrl_spool.sequence.resolve import Resolver
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Sequence(Recorder):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._groups: list[Groups] = []
+        self._groups: dict[Any, Groups] = {}
         self._numbers: dict[Any, int] = {}
         self._kept: list[Any] = []
         self._program: Program | None = None
@@ -50,8 +50,8 @@ class Sequence(Recorder):
             key = tuple(map(id, parts))
             if key in self._numbers:
                 return self._numbers[key]
-        self._groups.append(groups_of(pulse))
-        number = len(self._groups) - 1
+        number = len(self._groups)
+        self._groups[number] = groups_of(pulse)
         if key is not None:
             self._numbers[key] = number
             self._kept.append(tuple(parts))
@@ -72,16 +72,12 @@ class Sequence(Recorder):
     def compile(self) -> Sequence:
         """Compile, and return this sequence; warns of amplitudes beyond full scale."""
         resolver = Resolver(self._groups.__getitem__, self.sample_rate)
-        return self._compiled(compile_records(self._records, self.n_elements, self.sample_rate, resolver))
+        return self._compiled(compile_columns(self._columns, self.n_elements, self.sample_rate, resolver))
 
-    def _adopt(self, records: list[Record], resolver: Resolver) -> None:
+    def _adopt(self, columns: Columns, resolver: Resolver) -> None:
         """Take over the appends of a symbolic sequence, with what its keys stood for."""
-        numbers: dict[Any, int] = {}
-        for record in records:
-            if record.pulse not in numbers:
-                numbers[record.pulse] = len(self._groups)
-                self._groups.append(resolver.groups(record.pulse))
-        self._records = [record._replace(pulse=numbers[record.pulse]) for record in records]
+        self._columns = columns.copy()
+        self._groups = dict(resolver.groups)
 
     def _compiled(self, program: Program, check_amplitude: bool | None = None) -> Sequence:
         if check_amplitude:

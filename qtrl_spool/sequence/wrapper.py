@@ -16,7 +16,7 @@ from typing import Any
 from qtrl_spool.errors import SequenceError
 from qtrl_spool.sequence import form
 from qtrl_spool.sequence.checks import combined, with_place
-from qtrl_spool.sequence.compile import compile_records
+from qtrl_spool.sequence.compile import compile_columns
 from qtrl_spool.sequence.library import PulseLibrary
 from qtrl_spool.sequence.lists import Sequential, Simultaneous, groups_of
 from qtrl_spool.sequence.records import Axis, Recorder
@@ -61,16 +61,16 @@ class SequenceWrapper(Recorder):
             made.sample_rate,
             lambda pulse, text: _explained(library, pulse, text),
         )
-        program = compile_records(self._records, self.n_elements, made.sample_rate, resolver)
-        made._adopt(self._records, resolver)
+        program = compile_columns(self._columns, self.n_elements, made.sample_rate, resolver)
+        made._adopt(self._columns, resolver)
         return made._compiled(program, check_amplitude)
 
     def check_keys(self, pulses: Any) -> None:
         """Raise an `UnknownPulseError` that names every pulse key which `pulses` does not have."""
         library = PulseLibrary.of(pulses)
         first: dict[str, list[int]] = {}
-        for index, record in enumerate(self._records):
-            for key in (record.pulse,) if type(record.pulse) is str else keys_in(record.pulse):
+        for index, pulse in enumerate(self._columns.pulses):
+            for key in (pulse,) if type(pulse) is str else keys_in(pulse):
                 first.setdefault(key, []).append(index)
         problems = [
             with_place(library.unknown(key), *where) for key, where in first.items() if key not in library
@@ -80,7 +80,7 @@ class SequenceWrapper(Recorder):
 
     def pulse_keys(self) -> set[str]:
         """Return all pulse keys that it names."""
-        return {key for record in self._records for key in keys_in(record.pulse)}
+        return {key for pulse in set(self._columns.pulses) for key in keys_in(pulse)}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain tree, format ``qtrl-sequence/1``; `from_dict` gives back the same sequence."""
