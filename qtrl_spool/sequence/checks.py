@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from qtrl_spool.errors import ElementError, SequenceError
-from qtrl_spool.sequence.pulse import is_index, is_number
+from qtrl_spool.sequence.kinds import is_index, is_number
 from qtrl_spool.sequence.records import START, Columns, Extra, Record
 from qtrl_spool.sequence.sweep import Elements, is_swept
 
@@ -42,7 +42,7 @@ def with_place(error: SequenceError, *appends: int) -> SequenceError:
 
 
 def checked(columns: Columns, n_elements: int) -> tuple[Columns, list[SequenceError], set[int]]:
-    """Return the appends with what is wrong in them replaced, the problems, and the appends of unknown length."""
+    """Return the appends, mended where something is wrong, the problems, and those of unknown length."""
     if _all_plain(columns, n_elements):
         return columns, [], set()
     mended, problems, unknown = columns.copy(), [], set()

@@ -41,19 +41,44 @@ def compile_columns(columns: Columns, n_elements: int, sample_rate: float, resol
     SequenceError
         With everything that is wrong in ``problems``.
     """
-    columns, problems, unknown = checked(columns, n_elements)
-    rows = rows_of(columns, n_elements, sample_rate, resolver, unknown, problems)
+    layout, n_samples = laid_out(columns, n_elements, sample_rate, resolver)
+    problems: list[SequenceError] = []
     table = TableArrays.of(resolver)
-    at = _placed(columns, rows, table, n_elements, problems)
-    shift, n_samples = _extent(at)
-    instances = instances_of(columns, rows, at, n_elements, shift, problems)
-    plays, turns = _components(instances, table, problems)
+    plays, turns = _components(layout, table, problems)
     if problems:
         raise combined(problems)
     n_samples = max(n_samples, int((plays["start"] + plays["n"]).max(initial=0)))
     if n_samples > MAX_SAMPLES:
         raise SequenceError(f"an element would have {n_samples} samples, more than {MAX_SAMPLES}")
     return _program(plays, turns, table, resolver, (sample_rate, n_elements, n_samples))
+
+
+def laid_out(
+    columns: Columns, n_elements: int, sample_rate: float, resolver: Resolver
+) -> tuple[Instances, int]:
+    """Return every (append, element) with its place, and the samples from the first to the last reference."""
+    columns, problems, unknown = checked(columns, n_elements)
+    rows = rows_of(columns, n_elements, sample_rate, resolver, unknown, problems)
+    at = _placed(columns, rows, TableArrays.of(resolver), n_elements, problems)
+    shift, n_samples = _extent(at)
+    layout = instances_of(columns, rows, at, n_elements, shift, problems)
+    if problems:
+        raise combined(problems)
+    return layout, n_samples
+
+
+def spans_of(
+    columns: Columns, element: int, n_elements: int, sample_rate: float, resolver: Resolver
+) -> list[tuple[Any, int, int]]:
+    """Return what plays in one element: (pulse as appended, first sample, sample after the last), in time."""
+    layout, _ = laid_out(columns, n_elements, sample_rate, resolver)
+    total = TableArrays.of(resolver).rows["total"]
+    mine = np.flatnonzero(layout.element == element)
+    begin = (layout.at + layout.before)[mine]
+    found = zip(layout.append[mine].tolist(), begin.tolist(), total[layout.row[mine]].tolist(), strict=True)
+    return sorted(
+        ((columns.pulses[append], start, start + n) for append, start, n in found), key=lambda span: span[1]
+    )
 
 
 def _placed(

@@ -83,7 +83,8 @@ def constraints_of(rows: Rows, table: TableArrays, n_elements: int) -> Constrain
 
 
 def _listed(lengths: Floats) -> list[Any]:
-    return lengths.tolist() if np.isnan(lengths).any() else lengths.astype(np.int64).tolist()
+    listed: list[Any] = (lengths if np.isnan(lengths).any() else lengths.astype(np.int64)).tolist()
+    return listed
 
 
 def _name_both_ends(made: Constraints, rows: Rows, index: int, first: Any) -> None:

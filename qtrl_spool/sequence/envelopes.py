@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 import math
-import numbers
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool.errors import did_you_mean
+from qtrl_spool.sequence.kinds import is_number
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +34,21 @@ def _square(n: int, rate: float, kw: Parameters) -> Complex:
     return np.ones(n, complex)
 
 
+def _rotating(turns: NDArray[np.float64]) -> Complex:
+    """Return ``exp(2 pi i turns)``."""
+    samples: Complex = np.exp(2j * np.pi * turns)
+    return samples
+
+
 def _sin(n: int, rate: float, kw: Parameters) -> Complex:
     turns = np.arange(n) * (kw["frequency"] / kw["sample_rate"])
-    return np.exp(1j * (2 * np.pi * np.remainder(turns, 1.0) - np.pi / 2))
+    return _rotating(np.remainder(turns, 1.0) - 0.25)
 
 
 def _bell(n: int, sigma: float) -> NDArray[np.float64]:
     """Return a Gaussian of standard deviation `sigma` samples, centred on n/2."""
-    return np.exp(-((np.arange(n) - n / 2) ** 2) / (2 * sigma**2))
+    bell: NDArray[np.float64] = np.exp(-((np.arange(n) - n / 2) ** 2) / (2 * sigma**2))
+    return bell
 
 
 def _gaussian(n: int, rate: float, kw: Parameters) -> Complex:
@@ -53,13 +60,14 @@ def _drag(n: int, rate: float, kw: Parameters) -> Complex:
     bell = _bell(n, sigma)
     slope = -(np.arange(n) - n / 2) / sigma**2 * bell
     detuning = 2 * np.pi * kw["delta"] / kw["sample_rate"]
-    return _shifted(n, kw["df"] / kw["sample_rate"]) * (bell - 1j * kw["alpha"] * slope / detuning)
+    shape: Complex = bell - 1j * kw["alpha"] * slope / detuning
+    return shape * _shifted(n, kw["df"] / kw["sample_rate"])
 
 
 def _shifted(n: int, turns_per_sample: float) -> Complex:
     if turns_per_sample == 0:
         return np.ones(n, complex)
-    return np.exp(2j * np.pi * np.remainder(np.arange(n) * turns_per_sample, 1.0))
+    return _rotating(np.remainder(np.arange(n) * turns_per_sample, 1.0))
 
 
 def _with_edges(n: int, edge: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -72,7 +80,8 @@ def _with_edges(n: int, edge: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _edge_samples(n: int, kw: Parameters) -> int:
-    return math.floor(min(max(kw["ramp_fraction"], 0.0), 0.5) * n)
+    fraction = min(max(float(kw["ramp_fraction"]), 0.0), 0.5)
+    return math.floor(fraction * n)
 
 
 def _cos_square(n: int, rate: float, kw: Parameters) -> Complex:
@@ -214,16 +223,10 @@ def draw(env_func: str, n: int, kwargs: Parameters, sample_rate: float) -> NDArr
     return samples.astype(np.complex64)
 
 
-def _is_number(value: Any) -> bool:
-    if type(value) is float:
-        return math.isfinite(value)
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _are_numbers(value: Any) -> bool:
     if isinstance(value, (list, tuple, np.ndarray)):
-        return all(_is_number(entry) for entry in value)
-    return _is_number(value)
+        return all(is_number(entry) for entry in value)
+    return is_number(value)
 
 
 def envelope_problems(env_func: Any, kwargs: Any) -> Iterator[str]:
@@ -250,7 +253,7 @@ def _parameter_problem(env_func: str, name: str, value: Any) -> str | None:
         if name not in _KNOWN:
             logger.warning("no envelope knows the keyword %r (of a %s)", name, env_func)
         return None
-    fine = _are_numbers(value) if name in ("amplitude", "phase") else _is_number(value)
+    fine = _are_numbers(value) if name in ("amplitude", "phase") else is_number(value)
     if not fine:
         if isinstance(value, str):
             return f"{name} is the text {value!r}: it must be a number, or the name of a variable that exists"

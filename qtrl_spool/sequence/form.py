@@ -20,8 +20,9 @@ import numpy as np
 
 from qtrl_spool.errors import SequenceError, did_you_mean
 from qtrl_spool.sequence.checks import combined, element_problem, with_place
+from qtrl_spool.sequence.kinds import is_index, is_number
 from qtrl_spool.sequence.lists import Sequential, Simultaneous, sequential, simultaneous
-from qtrl_spool.sequence.pulse import OVERRIDES, is_index, is_number
+from qtrl_spool.sequence.pulse import OVERRIDES
 from qtrl_spool.sequence.records import (
     BY_END,
     BY_START,

@@ -54,7 +54,7 @@ def instances_of(
         where = _by_element(at, starts, element)
         problems += _undefined(where, append, element, columns)
         begin = np.nan_to_num(where).astype(np.int64)
-    return Instances(append, element, *spread, begin + shift)
+    return Instances(append, element, spread[0], spread[1], spread[2], begin + shift)
 
 
 def _spread(elements: list[Any], rows: Rows, n_elements: int) -> tuple[Ints, Ints, list[Ints]]:

@@ -18,14 +18,8 @@ from dataclasses import replace
 from typing import Any
 
 from qtrl_spool.errors import SequenceError, UnknownPulseError, did_you_mean
-from qtrl_spool.sequence.pulse import (
-    Pulse,
-    PulseEnvelope,
-    VirtualEnvelope,
-    is_component,
-    is_number,
-    pulse_of,
-)
+from qtrl_spool.sequence.kinds import is_number
+from qtrl_spool.sequence.pulse import Pulse, PulseEnvelope, VirtualEnvelope, is_component, pulse_of
 
 Stored = Pulse | list[Any]
 
@@ -128,7 +122,9 @@ class PulseLibrary(Mapping[str, Any]):
             return cls(pulses)
         raise SequenceError(f"pulses must be a mapping from keys to pulses, not {type(pulses).__name__}")
 
-    def __getitem__(self, key: str) -> Stored:
+    def __getitem__(self, key: Any) -> Stored:
+        if not isinstance(key, str):
+            raise UnknownPulseError(f"{key!r} is not a pulse key", hint="a text such as 'Q6/X180'")
         if key not in self._read:
             found = self._find(key)
             if found is None:
@@ -171,8 +167,6 @@ class PulseLibrary(Mapping[str, Any]):
                             yield f"{path}/{made}{suffix}"
 
     def _find(self, key: str) -> Stored | None:
-        if not isinstance(key, str):
-            return None
         path = key[:-1] if key.endswith("/") else key
         group, _, name = path.rpartition("/")
         turn = self._virtual_z(group, name)

@@ -93,7 +93,8 @@ def _peaks(program: Program) -> NDArray[np.float64]:
     peaks = np.zeros(len(size))
     for offset in np.flatnonzero(ends):
         peaks[offset] = size[offset : ends[offset]].max()
-    return peaks[plays["offset"]]
+    found: NDArray[np.float64] = peaks[plays["offset"]]
+    return found
 
 
 def _sums(

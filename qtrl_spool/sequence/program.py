@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,8 @@ class Program:
         n_bytes = 4 * int(np.prod(self.shape, dtype=object))
         if n_bytes > MAX_ARRAY_BYTES:
             raise SequenceError(
-                f"the dense array would take {n_bytes / 2**30:.1f} GiB, more than {MAX_ARRAY_BYTES / 2**30:.0f}",
+                f"the dense array would take {n_bytes / 2**30:.1f} GiB, "
+                f"more than {MAX_ARRAY_BYTES / 2**30:.0f}",
                 hint="use the program, or one channel of one element at a time",
             )
         return render(self)
@@ -127,7 +129,7 @@ def trigger_samples(program: Program, library: Any, key: str = "Readout/Trigger"
         on = (plays["channel"] == marker.channel) & (plays["subchannel"] == marker.subchannel)
         mine = plays[on]
         edges = np.searchsorted(mine["element"], np.arange(program.n_elements + 1))
-        found = [np.unique(mine["start"][a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        found = [np.unique(mine["start"][a:b]) for a, b in pairwise(edges)]
     counts = np.array([len(starts) for starts in found])
     if len(counts) and counts.min() != counts.max():
         few, many = int(counts.argmin()), int(counts.argmax())

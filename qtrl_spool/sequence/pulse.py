@@ -11,8 +11,6 @@ Nothing is checked when a pulse is made: a value may still be the unresolved nam
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -22,6 +20,7 @@ import numpy as np
 
 from qtrl_spool.errors import SequenceError, did_you_mean
 from qtrl_spool.sequence.envelopes import envelope_problems
+from qtrl_spool.sequence.kinds import is_index, is_number
 
 PULSE_FIELDS = ("freq", "channel", "subchannel")
 REAL_FIELDS = ("env_func", "kwargs", "width", "t0")
@@ -222,18 +221,6 @@ def _no_such_field(name: str, pulse: Pulse) -> SequenceError:
     if not pulse.is_virtual and name in ("amplitude", "phase", "alpha", "sigmas", "frequency", "points"):
         hint = f"say kwargs={{{name!r}: …}}"
     return SequenceError(f"a {kind} pulse has no field {name!r}", hint=hint)
-
-
-def is_number(value: Any) -> bool:
-    """Whether `value` is a finite real number, and no bool."""
-    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
-        return False
-    return math.isfinite(value)
-
-
-def is_index(value: Any) -> bool:
-    """Whether `value` is an integer, and no bool."""
-    return type(value) is int or (isinstance(value, numbers.Integral) and not isinstance(value, bool))
 
 
 def _wrong(name: str, value: Any, rule: str) -> str:

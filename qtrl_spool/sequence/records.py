@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool.errors import SequenceError, did_you_mean
-from qtrl_spool.sequence.pulse import OVERRIDES, is_index
+from qtrl_spool.sequence.kinds import is_index
+from qtrl_spool.sequence.pulse import OVERRIDES
 from qtrl_spool.sequence.sweep import Elements, is_swept, spelled, spelled_elements, values_of
 
 START = "Start"
@@ -239,10 +240,10 @@ class Recorder:
     ) -> Extra:
         given = BY_START * (start is not None) + BY_END * (end is not None)
         kept = self._overrides(overrides) if overrides else None
-        delays = [detached(delay) for delay in (start_delay, end_delay)]
-        if _sweeps(kept) or any(map(is_swept, delays)):
+        before, after = detached(start_delay), detached(end_delay)
+        if _sweeps(kept) or is_swept(before) or is_swept(after):
             given += SWEEPS
-        return Extra(*delays, kept, given)
+        return Extra(before, after, kept, given)
 
     def sweep(
         self,

@@ -70,7 +70,7 @@ def render(program: Program) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class _Sheet:
-    """What is drawn on: the flat array, its step from sample to sample, and for each play its place and phase.
+    """What is drawn on: the flat array, its step from sample to sample, each play's place and phase.
 
     ``turn`` is [play, 2]: cos and -sin of the carrier's phase at the first sample.
     """
@@ -107,7 +107,7 @@ def overlap_layers(begin: NDArray[np.int64], n: NDArray[np.int32]) -> NDArray[np
 def _alike(
     plays: NDArray[Any], marker: NDArray[np.bool_], layers: NDArray[np.int64]
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield the numbers of the plays that share layer, envelope, length, frequency and kind; layers in order."""
+    """Yield the plays that share layer, envelope, length, frequency and kind; layers in order."""
     kind = _codes(plays["freq"]) * 2 + marker
     envelope = _dense_codes(plays["offset"])
     key = _dense_codes((layers * (kind.max() + 1) + kind) * (envelope.max() + 1) + envelope)
@@ -152,7 +152,7 @@ def _draw(
     """Write, or add, the plays of one `group`; they share all but place and phase, and none overlap."""
     one = program.plays[group[0]]
     offset, n = int(one["offset"]), int(one["n"])
-    shape = program.samples[offset : offset + n]
+    shape: NDArray[Any] = program.samples[offset : offset + n]
     if not shape.any():
         return
     if one["subchannel"] == 0:

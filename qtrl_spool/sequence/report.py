@@ -87,9 +87,8 @@ def _contradiction(
     start, end = constraints.start[number], constraints.end[number]
     where = "" if element is None else f" in element {element}"
     length = _length(constraints, number, element)
-    wanted = _tell(placed, constraints, words, start, element) + [
-        f"{words[end]} ({length:+d}, append {constraints.append[number]})"
-    ]
+    last = f"{words[end]} ({length:+d}, append {constraints.append[number]})"
+    wanted = [*_tell(placed, constraints, words, start, element), last]
     found = _tell(placed, constraints, words, end, element)
     return SequenceError(
         f"{words[end]!r} is placed twice{where}, {abs(difference)} samples apart: "

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from qtrl_spool.errors import SequenceError
 from qtrl_spool.sequence.checks import combined
-from qtrl_spool.sequence.compile import compile_columns
+from qtrl_spool.sequence.compile import compile_columns, spans_of
 from qtrl_spool.sequence.limits import FullScaleWarning, amplitude_problems, amplitude_violations, tell
 from qtrl_spool.sequence.lists import Groups, groups_of
 from qtrl_spool.sequence.program import Program
@@ -110,8 +110,22 @@ class Sequence(Recorder):
             self._array = self.program.dense()
         return self._array
 
+    def spans(self, element: int) -> list[tuple[str, int, int]]:
+        """Return what plays in one element: (name, first sample, sample after the last), in order of time."""
+        resolver = Resolver(self._groups.__getitem__, self.sample_rate)
+        found = spans_of(self._columns, element, self.n_elements, self.sample_rate, resolver)
+        return [(_name(pulse), start, end) for pulse, start, end in found]
+
     def plot(self, element: int | None = None, **kwargs: Any) -> Figure:
         """Draw it: one `element` as traces per channel, or all as a map; see `plot.draw_program`."""
         from qtrl_spool.sequence.plot import draw_program
 
         return draw_program(self, element, **kwargs)
+
+
+def _name(pulse: Any) -> str:
+    """Return what a stored pulse is called: its key, where there is one."""
+    if isinstance(pulse, str):
+        return pulse
+    parts = getattr(pulse, "pulses", None) or getattr(pulse, "groups", None) or pulse
+    return "pulse" if isinstance(parts, int) else "+".join(map(_name, parts))

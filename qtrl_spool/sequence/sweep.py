@@ -9,7 +9,7 @@ that gives back the same floats to the bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool.errors import SequenceError
-from qtrl_spool.sequence.pulse import is_index, is_number
+from qtrl_spool.sequence.kinds import is_index, is_number
 
 FORMS = ("sweep", "linspace", "arange", "values")
 N_MAX = 10_000_000
@@ -113,13 +113,13 @@ def spelled(values: Any) -> dict[str, list[Any]]:
     return {"values": listed}
 
 
-def _short_forms(values: list[float]) -> list[dict[str, list[Any]]]:
+def _short_forms(values: list[float]) -> Iterator[dict[str, list[Any]]]:
     first, last, n = values[0], values[-1], len(values)
-    forms: list[dict[str, list[Any]]] = [{"linspace": [first, last, n]}]
-    for step in (values[1] - first, (last - first) / (n - 1), float(f"{(last - first) / (n - 1):.12g}")):
+    yield {"linspace": [first, last, n]}
+    mean = (last - first) / (n - 1)
+    for step in (values[1] - first, mean, float(f"{mean:.12g}")):
         if step:
-            forms.append({"arange": [first, float(f"{first + n * step:.12g}"), step]})
-    return forms
+            yield {"arange": [first, float(f"{first + n * step:.12g}"), step]}
 
 
 def spelled_elements(elements: Any) -> dict[str, list[int]]:
