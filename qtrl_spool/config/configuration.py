@@ -14,13 +14,13 @@ Known limits: the pulse library is made anew for each configuration, when it is 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from qtrl_spool.config import variables as names
+from qtrl_spool.config.documents import canonical, parse_documents, raise_all
 from qtrl_spool.config.merge import merged, parse_patch, same
 from qtrl_spool.config.tree import (
     Key,
@@ -30,12 +30,11 @@ from qtrl_spool.config.tree import (
     Tree,
     freeze,
     join_path,
-    leaves,
     near,
     place_of,
 )
 from qtrl_spool.config.validate import validate
-from qtrl_spool.config.yaml12 import excerpt_of, parse_yaml
+from qtrl_spool.config.yaml12 import excerpt_of
 from qtrl_spool.errors import ConfigError, PatchError
 
 if TYPE_CHECKING:
@@ -196,7 +195,7 @@ class Configuration:
                     hint=f"set variables/{first} instead, to the value that you want{rest}",
                 )
             )
-        _raise(problems, PatchError)
+        raise_all(problems)
 
     def _check(self, old: Configuration | None) -> None:
         """Validate what differs from `old`; a patch may not say names that stand for nothing."""
@@ -208,7 +207,7 @@ class Configuration:
             for path, each in self.unresolved.items():
                 if path not in old.unresolved and not same(self._raw.get(join_path(path)), old.get_raw(path)):
                     problems.append(self._located(path, self._why_unresolved(each), self._near_name(each)))
-        _raise(problems, ConfigError)
+        raise_all(problems)
 
     def get_raw(self, path: Path) -> Any:
         """Return what is written at `path`, or None."""
@@ -345,71 +344,3 @@ def _said(patch: Any, path: str) -> tuple[Any, bool]:
 
 def _close(said: Any, value: float) -> bool:
     return isinstance(said, int | float) and abs(said - value) <= 1e-9 * max(abs(said), abs(value))
-
-
-def _raise(problems: list[Any], kind: type[ConfigError]) -> None:
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        first = problems[0]
-        message = f"{first.message} (and {len(problems) - 1} more)"
-        raise kind(
-            message, where=first.where, hint=first.hint, problems=tuple(problems), excerpt=first.excerpt
-        )
-
-
-def document_name(file_name: str) -> str:
-    """Return the name of the document that a file holds: ``Pulses.yaml`` holds ``pulses``."""
-    return file_name.rpartition(".")[0].casefold()
-
-
-def parse_documents(texts: Mapping[str, str]) -> tuple[dict[str, Tree], dict[str, str]]:
-    """Return the documents that texts hold, and the file of each.
-
-    Raises
-    ------
-    ConfigError
-        All problems of all files.
-    """
-    documents: dict[str, Tree] = {}
-    sources: dict[str, str] = {}
-    problems: list[ConfigError] = []
-    for file_name, text in texts.items():
-        name = document_name(file_name)
-        if name in sources:
-            problems.append(
-                ConfigError(f"{sources[name]} and {file_name} are the same document", hint="keep one")
-            )
-            continue
-        sources[name] = file_name
-        try:
-            documents[name] = _parse_document(text, file_name)
-        except ConfigError as error:
-            problems.extend(error.problems)
-    _raise(problems, ConfigError)
-    return documents, sources
-
-
-def _parse_document(text: str, file_name: str) -> Tree:
-    tree = parse_yaml(text, file_name, document=True)
-    if tree is None:
-        return Tree({})
-    if not isinstance(tree, Tree):
-        raise ConfigError("a document is a mapping of names to values", where=f"{file_name}:1:1")
-    return tree
-
-
-def canonical(value: Any) -> str:
-    """Return a value as JSON that is the same for equal values, whatever the order of their keys."""
-    if isinstance(value, dict):
-        pairs = sorted((str(key), type(key).__name__, each) for key, each in value.items())
-        return "{" + ",".join(f"{json.dumps(key)}:{canonical(each)}" for key, _, each in pairs) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(canonical, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
-
-
-def all_leaves(configuration: Configuration) -> Iterator[tuple[str, Any]]:
-    """Yield every effective value with its path."""
-    for path, value in leaves(Tree(configuration.effective)):
-        yield join_path(path), value

@@ -38,7 +38,7 @@ class _Dumper(yaml.CSafeDumper):
         return True
 
 
-_Dumper.add_implicit_resolver(  # type: ignore[no-untyped-call]
+_Dumper.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(f"^(?:{_NUMBER})$", re.ASCII), list("-+.0123456789")
 )
 
@@ -90,10 +90,11 @@ def edited_text(text: str, name: str, old: Tree, new: Tree) -> str:
     """
     bare = text.removeprefix(_BOM)
     root = yaml.compose(bare, Loader=yaml.CSafeLoader)
-    if root is None or not old or not new:
-        result = bare if same(old, new) else _from_nothing(bare, new)
+    editor = _Editor(bare)
+    if root is not None and editor.can_descend(root, old, new):
+        result = spliced(bare, editor.mapping(root, old, new))
     else:
-        result = spliced(bare, _Editor(bare).mapping(root, old, new))
+        result = bare if same(old, new) else _from_nothing(bare, new)
     if not _holds(result, name, new):
         raise ConfigError(
             f"{name} cannot be changed without disturbing its layout (does it use aliases?)",
@@ -132,11 +133,11 @@ class _Editor:
         self.newline = "\r\n" if "\r\n" in text else "\n"
 
     def value(self, entry: _Entry, old: Any, new: Any, inside: bool) -> Iterator[Splice]:
-        """Yield what changes the value of a key, or an item (no key); `inside` brackets nothing spans lines."""
+        """Yield what changes a key's value, or an item (no key); `inside` brackets nothing spans lines."""
         node = entry.value
         if same(old, new):
             return
-        if isinstance(old, Tree) and isinstance(new, Tree) and self._can_descend(node, old, new):
+        if isinstance(old, Tree) and isinstance(new, Tree) and self.can_descend(node, old, new):
             yield from self.mapping(node, old, new, inside)
         elif isinstance(old, Items) and isinstance(new, Items) and len(old) == len(new) and new:
             yield from self.items(node, old, new, inside)
@@ -145,7 +146,8 @@ class _Editor:
         else:
             yield self._anew(entry, new)
 
-    def _can_descend(self, node: Any, old: Tree, new: Tree) -> bool:
+    def can_descend(self, node: Any, old: Tree, new: Tree) -> bool:
+        """Return whether a mapping can be changed key by key."""
         if not old or not new:
             return False
         if isinstance(node, yaml.MappingNode) and not node.flow_style:

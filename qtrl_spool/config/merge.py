@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from qtrl_spool.config.documents import raise_all
 from qtrl_spool.config.tree import (
     DELETE,
     Delete,
@@ -66,22 +67,6 @@ def merged(default: Mapping[Any, Any], patch: Mapping[Any, Any]) -> Tree:
     result = _merge_mapping(base, parse_patch(patch), (), False, problems)
     raise_all(problems)
     return result
-
-
-def raise_all(problems: list[PatchError]) -> None:
-    """Raise all `problems` as one error, if there are any."""
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        first = problems[0]
-        more = f" (and {len(problems) - 1} more)"
-        raise PatchError(
-            first.message + more,
-            where=first.where,
-            hint=first.hint,
-            problems=tuple(problems),
-            excerpt=first.excerpt,
-        )
 
 
 def parse_patch(source: Mapping[Any, Any] | str | None, name: str = "patch") -> Tree:

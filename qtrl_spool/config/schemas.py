@@ -109,7 +109,8 @@ class _Envelope:
 
 
 def _envelope(properties: Shape) -> Mapped:
-    keys = {"type": Text("real or virtual", tuple(_ENVELOPE_TYPES)), "properties": properties}
+    kind = Text("real or virtual", tuple(_ENVELOPE_TYPES))
+    keys: dict[str, Shape] = {"type": kind, "properties": properties}
     return Mapped(keys, required=("type", "properties"), others=None)
 
 
@@ -187,7 +188,8 @@ class _Step:
 
 
 def _step(kwargs: Shape) -> Mapped:
-    keys = {"enable": Flag("whether it runs"), "type": Text("what it does", STEPS), "kwargs": kwargs}
+    keys: dict[str, Shape] = {"enable": Flag("whether it runs"), "type": Text("what it does", STEPS)}
+    keys["kwargs"] = kwargs
     return Mapped(keys, required=("type",), others=None)
 
 
@@ -230,22 +232,6 @@ _QUBIT = Mapped(
     },
     strict=False,
 )
-_VARIABLES = Mapped(
-    {
-        "hardware": Mapped({"qubit_LO": _MAYBE_FREQUENCY, "readout_LO": _MAYBE_FREQUENCY}),
-        "readout": Mapped(
-            {
-                "corr_matrix": _ROWS,
-                "heralding": Flag("whether a herald readout comes first"),
-                "length": Number("of a readout", SECONDS, least=0),
-                "readout_qubits": Listing(_ANY, or_one=True),
-            },
-            strict=False,
-        ),
-    },
-    strict=False,
-    choose=lambda key: _GROUP if "Q" in key else None,
-)
 
 
 @dataclass(frozen=True)
@@ -263,6 +249,22 @@ class _Group:
 
 
 _GROUP = _Group()
+_VARIABLES = Mapped(
+    {
+        "hardware": Mapped({"qubit_LO": _MAYBE_FREQUENCY, "readout_LO": _MAYBE_FREQUENCY}),
+        "readout": Mapped(
+            {
+                "corr_matrix": _ROWS,
+                "heralding": Flag("whether a herald readout comes first"),
+                "length": Number("of a readout", SECONDS, least=0),
+                "readout_qubits": Listing(_ANY, or_one=True),
+            },
+            strict=False,
+        ),
+    },
+    strict=False,
+    choose=lambda key: _GROUP if "Q" in key else None,
+)
 _LO = Mapped({"settings": Mapped({"frequency": _MAYBE_FREQUENCY}, strict=False)}, strict=False)
 _DEVICES = Mapped({"LOs": Mapped(others=_LO)}, strict=False)
 

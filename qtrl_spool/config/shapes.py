@@ -19,6 +19,7 @@ from qtrl_spool.config.tree import Key, Path, near
 
 __all__ = ["Anything", "Flag", "Listing", "Mapped", "Number", "Problem", "Shape", "Text", "View"]
 
+UNKNOWN = object()
 _MISSPELT = 0.8
 
 
@@ -53,7 +54,7 @@ class View:
     value:
         As it counts.
     old:
-        The same place in a tree that is known to be right; if it is the very same, nothing is looked at.
+        The same place in a tree that is known to be right, or `UNKNOWN`; the very same is not looked at.
     path:
         Where.
     unresolved:
@@ -67,19 +68,20 @@ class View:
 
     def below(self, key: Key) -> View:
         """Return the view of what is at `key`."""
-        return View(self.value[key], _old_at(self.old, key), (*self.path, key), self.unresolved)
+        return View(self.value[key], old_at(self.old, key), (*self.path, key), self.unresolved)
 
     def problem(self, message: str, hint: str | None = None) -> Problem:
         """Return the problem that this value is."""
         return Problem(self.path, message, hint)
 
 
-def _old_at(old: Any, key: Key) -> Any:
+def old_at(old: Any, key: Key) -> Any:
+    """Return what is at `key` of a tree that is known to be right; `UNKNOWN` if nothing is."""
     if isinstance(old, dict):
-        return dict.get(old, key)
+        return dict.get(old, key, UNKNOWN)
     if isinstance(old, list) and isinstance(key, int) and key < len(old):
         return old[key]
-    return None
+    return UNKNOWN
 
 
 class Shape(Protocol):
@@ -238,8 +240,9 @@ class Listing:
         if view.value is view.old or view.path in view.unresolved:
             return
         if isinstance(view.value, list):
-            for index in range(len(view.value)):
-                yield from self.item.problems(view.below(index))
+            for index, item in enumerate(view.value):
+                if item is not old_at(view.old, index):
+                    yield from self.item.problems(view.below(index))
         elif self.or_one:
             yield from self.item.problems(view)
         else:
@@ -289,8 +292,9 @@ class Mapped:
         for key in self.required:
             if key not in view.value:
                 yield self._missing(view, key)
-        for key in view.value:
-            yield from self._at(view, key)
+        for key, value in view.value.items():
+            if value is not old_at(view.old, key):
+                yield from self._at(view, key)
 
     def _missing(self, view: View, key: str) -> Problem:
         spare = [each for each in view.value if each not in self.keys]

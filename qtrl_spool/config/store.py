@@ -1,16 +1,12 @@
-"""The versions of a spool's default configuration. Owns everything under ``config/``.
+"""The default configuration of a spool in all its versions: read by everybody, changed by the server.
 
-::
+Owns everything under ``config/`` of a spool: ``current/`` (the YAML files as people edit them, and
+``.version``: which version they show), ``versions/`` and ``log.jsonl`` (see ``versions``).
 
-    config/current/           the YAML files as people edit them, and .version: which version they show
-    config/versions/<n>/      the files that version n changed, and version.json: who, when, why, what, and
-                              which file of which version makes up the whole. Never changed again.
-    config/log.jsonl          one line for each version and for each refused edit
-
-A version *counts* from the moment its ``version.json`` is there; that is one atomic rename. All that
-comes after (the line in the log, the files in ``current/``) can be done again from it, and is, by
-`ConfigStore.refresh`, after a death in between. Whoever reads takes the newest version, so nobody
-meets half an edit.
+A change is made in three steps, each an atomic rename: the files of the new version, its
+``version.json`` (now it counts), the files in ``current/``. Whoever reads takes the newest version
+that counts, so nobody meets half a change, and a death in between loses nothing: what follows from a
+version is done again by the next `ConfigStore.refresh`.
 
 Called by: the server (`refresh`, `update`, `rollback`), everybody (`current`, `version`, `log`, `diff`).
 Fails: `ConfigError`, `PatchError` if a change is refused, `ConfigConflictError` if another change came
@@ -23,8 +19,6 @@ the milliseconds in which an update rewrites the same file is lost.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -35,25 +29,24 @@ from qtrl_spool import fs
 from qtrl_spool.config.configuration import Configuration
 from qtrl_spool.config.edit import edited
 from qtrl_spool.config.load import is_document, read_document
-from qtrl_spool.config.merge import changes
-from qtrl_spool.config.tree import Delete, Tree, join_path, plain
+from qtrl_spool.config.versions import Versions, changes_between, sentence_of, told
 from qtrl_spool.errors import ConfigConflictError, ConfigError, NotFoundError, StorageError
 
-FORMAT = "qtrl-config-version/1"
 _SHOWS = ".version"
 _LOCK_S = 10.0
+_TOLD_VERSIONS = 3
 
 
 class ConfigStore:
-    """The default configuration of one spool, in all its versions.
+    """The default configuration of one spool.
 
     Parameters
     ----------
     folder:
         ``config/`` of the spool.
     settle_s:
-        An edit by hand that takes something away, or does not end its last line, is taken when it
-        has stood still for so long, in s: it may be a file that is still being written.
+        An edit by hand that takes something away, or does not end its last line, counts when it has
+        stood still for so long, in s: it may be a file that is still being written.
     durable:
         Whether what is acknowledged survives a power cut.
     """
@@ -62,6 +55,7 @@ class ConfigStore:
         self.folder = folder
         self.settle_s = settle_s
         self.durable = durable
+        self._versions = Versions(folder, durable=durable)
         self._cached: Configuration | None = None
         self._seen: Any = None
         self._refusal: str | None = None
@@ -79,22 +73,23 @@ class ConfigStore:
             All that is wrong with them.
         """
         store = cls(folder, durable=durable)
-        if store._latest():
+        if store._versions.newest():
             raise ConfigError(f"there is a configuration in {folder} already", hint="change it with update")
-        new = Configuration.from_texts(texts)
-        store._commit(0, dict(texts), {}, new, [], {"who": who, "why": why, "when": now})
+        about = {"who": who, "why": why, "when": now, "changes": []}
+        store._commit(0, texts, Configuration.from_texts(texts), about)
         return store
 
     def current(self) -> Configuration:
         """Return the version that counts; the same object as long as it is the same version."""
-        newest = self._latest()
+        newest = self._versions.newest()
         if newest == 0:
             raise NotFoundError(
                 f"there is no configuration in {self.folder}", hint="make the spool with init"
             )
-        if self._cached is None or self._cached.version != newest:
-            self._cached = self.version(newest)
-        return self._cached
+        cached = self._cached
+        if cached is None or cached.version != newest:
+            self._cached = cached = self.version(newest)
+        return cached
 
     def version(self, n: int) -> Configuration:
         """Return version `n`.
@@ -104,35 +99,37 @@ class ConfigStore:
         NotFoundError
             If there is no such version.
         """
-        if self._cached is not None and self._cached.version == n:
-            return self._cached
-        return Configuration.from_texts(self.texts(n), version=n)
+        cached = self._cached
+        if cached is not None and cached.version == n:
+            return cached
+        return Configuration.from_texts(self._versions.texts(n), version=n)
 
     def texts(self, n: int) -> dict[str, str]:
         """Return the YAML files of version `n`, by file name."""
-        return {name: self._text(name, entry) for name, entry in self.record(n)["files"].items()}
-
-    def record(self, n: int) -> dict[str, Any]:
-        """Return who made version `n`, when, why and what changed."""
-        record = fs.read_json(self._version_file(n))
-        if record is None:
-            raise NotFoundError(f"there is no version {n} of the configuration", hint="see 'config log'")
-        return record
+        return self._versions.texts(n)
 
     def log(self) -> list[dict[str, Any]]:
-        """Return one entry for each version and each refused edit, oldest first."""
-        entries = [entry for line in (fs.read_text(self._log) or "").splitlines() if (entry := _entry(line))]
-        logged = max((entry["version"] or 0 for entry in entries), default=0)
-        return entries + [_log_entry(self.record(n)) for n in range(logged + 1, self._latest() + 1)]
+        """Return one entry for each version (version, who, why, when, base, sha256, changes), oldest first.
+
+        An edit by hand that was refused has an entry too: version null, when, refused.
+        """
+        return self._versions.log()
 
     def diff(self, a: int, b: int | None = None) -> str:
         """Return what differs from version `a` to version `b` (the one that counts), a line for each path."""
         old = self.version(a)
         new = self.current() if b is None else self.version(b)
-        return "\n".join(sentence_of(each) for each in _changes(old, new))
+        return "\n".join(sentence_of(each) for each in changes_between(old, new))
 
     def update(
-        self, patch: Mapping[Any, Any], *, base: int | None, who: str, why: str, now: str
+        self,
+        patch: Mapping[Any, Any],
+        *,
+        base: int | None,
+        who: str,
+        why: str,
+        now: str,
+        job: str | None = None,
     ) -> Configuration:
         """Make a new version with the values of `patch`. Only the server calls this.
 
@@ -144,6 +141,8 @@ class ConfigStore:
             The version that the change was thought for; None for whichever counts now.
         who, why, now:
             For the log; `why` may not be empty.
+        job:
+            Id of the job that found the values, for the log.
 
         Returns
         -------
@@ -162,19 +161,21 @@ class ConfigStore:
             self._refresh(now)
             old = self.current()
             self._refuse_conflict(base, old)
-            new = old.merged(patch)
-            return self._change(old, new, {"who": who, "why": why, "when": now})
+            about = {"who": who, "why": why, "when": now, **({"job": job} if job else {})}
+            return self._change(old, old.merged(patch), about)
 
     def rollback(self, n: int, *, who: str, why: str, now: str) -> Configuration:
         """Make a new version that equals version `n`. Only the server calls this."""
         _need_reason(why)
         with self._locked():
             self._refresh(now)
-            old = self.current()
-            texts, files = self.texts(n), self.record(n)["files"]
+            old, texts = self.current(), self.texts(n)
             new = Configuration.from_texts(texts)
-            about = {"who": who, "why": why, "when": now, "rollback_to": n}
-            return self._commit(_number(old), texts, files, new, list(_changes(old, new)), about)
+            found = list(changes_between(old, new))
+            about = {"who": who, "why": why, "when": now, "rollback_to": n, "changes": found}
+            before = self.texts(_number(old))
+            self._refuse_clash([name for name in texts if texts[name] != before.get(name)], before)
+            return self._commit(_number(old), texts, new, about, like=n)
 
     def refresh(self, *, now: str) -> str | None:
         """Take in what people changed in ``current/``, and finish what a death interrupted.
@@ -186,7 +187,7 @@ class ConfigStore:
         str or None
             Why an edit in ``current/`` does not count; None if there is none, or it counts now.
         """
-        if self._seen is not None and self._seen == self._signature() and self._still is None:
+        if self._still is None and self._seen is not None and self._seen == self._signature():
             return self._refusal
         with self._locked():
             return self._refresh(now)
@@ -197,15 +198,17 @@ class ConfigStore:
         try:
             self._take_edit(signature, now)
             self._refusal = None
+            self._seen = self._signature()
         except ConfigError as error:
             self._note_refusal(error.report(), now)
-        self._seen = signature
+            self._seen = signature
         return self._refusal
 
     def _note_refusal(self, sentence: str, now: str) -> None:
         if sentence != self._refusal and self._still is None:
-            entry = {"version": None, "when": now, "refused": sentence}
-            fs.append_line(self._log, json.dumps(entry, ensure_ascii=False), durable=self.durable)
+            logged = self._versions.log()
+            if not logged or logged[-1].get("refused") != sentence:
+                self._versions.append({"version": None, "when": now, "refused": sentence})
         self._refusal = sentence
 
     def _take_edit(self, signature: Any, now: str) -> None:
@@ -213,36 +216,44 @@ class ConfigStore:
         old = self.current()
         before = self.texts(_number(old))
         texts = self._current_texts()
-        edited_files = [name for name, text in texts.items() if before.get(name) != text]
         missing = [name for name in before if name not in texts]
         if missing:
+            self._still = None
             raise ConfigError(
                 f"config/current/{missing[0]} is gone",
                 hint="put it back, or take the document out with an update: {name: !delete}",
             )
-        if not edited_files:
+        files = [name for name, text in texts.items() if before.get(name) != text]
+        if not files:
             self._still = None
             return
-        new = Configuration.from_texts(texts)
-        found = list(_changes(old, new))
+        new = self._checked(texts)
+        found = list(changes_between(old, new))
         _refuse_derived(new, found)
-        self._wait_until_still(signature, now, found, [texts[name] for name in edited_files])
-        who = self._owner(edited_files[0])
-        why = f"edited by hand: {', '.join(edited_files)}"
-        self._commit(_number(old), texts, {}, new, found, {"who": who, "why": why, "when": now})
+        self._wait_until_still(signature, now, found, [texts[name] for name in files])
+        why = f"edited by hand: {', '.join(files)}"
+        about = {"who": self._owner(files[0]), "why": why, "when": now, "changes": found}
+        self._commit(_number(old), texts, new, about)
+
+    def _checked(self, texts: Mapping[str, str]) -> Configuration:
+        try:
+            return Configuration.from_texts(texts)
+        except ConfigError:
+            self._still = None
+            raise
 
     def _wait_until_still(
         self, signature: Any, now: str, found: list[dict[str, Any]], texts: list[str]
     ) -> None:
         """Refuse for now what may be a file that is still being written."""
+        files = signature[1]
+        waited = self._still is not None and self._still[0] == files
         whole = all(text.endswith("\n") for text in texts) and not any(map(_takes_away, found))
-        if whole or (
-            self._still and self._still[0] == signature and _seconds(self._still[1], now) >= self.settle_s
-        ):
+        if whole or (self._still and waited and _seconds(self._still[1], now) >= self.settle_s):
             self._still = None
             return
-        if self._still is None or self._still[0] != signature:
-            self._still = (signature, now)
+        if not waited:
+            self._still = (files, now)
         raise ConfigError(
             "an edit in config/current takes something away, or does not end its last line",
             hint=f"it counts when it has stood still for {self.settle_s:g} s",
@@ -256,27 +267,24 @@ class ConfigStore:
             raise NotFoundError(
                 f"there is no version {base} of the configuration", hint=f"the newest is {newest}"
             )
-        others = [self.record(n) for n in range(base + 1, newest + 1)]
-        told = "; ".join(
-            f"version {each['version']} by {each['who']} ({each['why']}): {_told(each)}"
-            for each in others[-3:]
-        )
+        others = [self._versions.record(n) for n in range(base + 1, newest + 1)]
+        since = "; ".join(told(each) for each in others[-_TOLD_VERSIONS:])
         raise ConfigConflictError(
-            f"the configuration is at version {newest}, the change was made for {base}; since then: {told}",
+            f"the configuration is at version {newest}, the change was made for {base}; since then: {since}",
             hint=f"look at it, then say it again for version {newest}",
         )
 
     def _change(self, old: Configuration, new: Configuration, about: dict[str, Any]) -> Configuration:
         """Write what differs from `old` to `new` into the texts and make a version of them."""
-        found = list(_changes(old, new))
+        found = list(changes_between(old, new))
         if not found:
             return old
         before = self.texts(_number(old))
         texts = edited(before, old.documents, new.documents)
-        written = [name for name in {*texts, *before} if texts.get(name) != before.get(name)]
-        self._refuse_clash(written, before)
-        checked = Configuration.from_texts(texts)
-        return self._commit(_number(old), texts, {}, checked, found, about)
+        self._refuse_clash(
+            [name for name in {*texts, *before} if texts.get(name) != before.get(name)], before
+        )
+        return self._commit(_number(old), texts, Configuration.from_texts(texts), {**about, "changes": found})
 
     def _refuse_clash(self, written: list[str], before: Mapping[str, str]) -> None:
         """Refuse to write over a file in ``current/`` that holds an edit which does not count."""
@@ -291,96 +299,50 @@ class ConfigStore:
     def _commit(
         self,
         base: int,
-        texts: dict[str, str],
-        files: Mapping[str, Any],
+        texts: Mapping[str, str],
         new: Configuration,
-        found: list[dict[str, Any]],
-        about: dict[str, Any],
+        about: Mapping[str, Any],
+        *,
+        like: int = 0,
     ) -> Configuration:
-        """Make version ``base + 1``; `files` are those that are kept already."""
-        n = base + 1
-        fs.make_folder(self._version_file(n).parent, durable=self.durable)
-        kept = dict(self.record(base)["files"]) if base else {}
-        entries = {
-            name: self._keep(n, name, text, files.get(name), kept.get(name)) for name, text in texts.items()
-        }
-        record = {"format": FORMAT, "version": n, **about, "base": base, "sha256": new.sha256}
-        record |= {"changes": found, "files": entries}
-        fs.replace_json(self._version_file(n), record, durable=self.durable)
-        self._finish(record, texts)
-        self._cached = new.at_version(n)
+        """Make version ``base + 1`` and do all that follows from it."""
+        record = self._versions.add(texts, new, about, base=base, like=like)
+        before = self.texts(base) if base else {}
+        self._finish(record, texts, before)
+        self._cached = new.at_version(base + 1)
         return self._cached
 
-    def _keep(self, n: int, name: str, text: str, *known: Any) -> dict[str, Any]:
-        """Return where the text of a file is kept, after keeping it if it is not."""
-        digest = _digest(text)
-        for entry in known:
-            if entry and entry["sha256"] == digest:
-                return dict(entry)
-        fs.replace(self._version_file(n).with_name(name), text.encode(), durable=self.durable)
-        return {"version": n, "sha256": digest}
+    def _finish(self, record: Mapping[str, Any], texts: Mapping[str, str], before: Mapping[str, str]) -> None:
+        """Do what follows from a version that counts: its line in the log, its files in ``current/``.
 
-    def _finish(self, record: dict[str, Any], texts: Mapping[str, str]) -> None:
-        """Do what follows from a version that counts: the line in the log, the files in ``current/``."""
-        self._write_log(record)
+        A file there that holds neither the version `before` nor this one is somebody's edit: it stays.
+        """
+        self._versions.tell(record)
         folder = self.folder / "current"
         fs.make_folder(folder, durable=self.durable)
-        for name, text in texts.items():
-            if fs.read(folder / name) != text.encode():
-                fs.replace(folder / name, text.encode(), durable=self.durable, mode=0o664)
-        for name in fs.names(folder):
-            if is_document(name) and name not in texts:
+        for name in {*texts, *before}:
+            data = fs.read(folder / name)
+            wanted, old = (side[name].encode() if name in side else None for side in (texts, before))
+            if data == wanted or data not in (old, None):
+                continue
+            if wanted is None:
                 fs.remove(folder / name)
+            else:
+                fs.replace(folder / name, wanted, durable=self.durable, mode=0o664)
         fs.replace(folder / _SHOWS, f"{record['version']}\n".encode(), durable=self.durable)
         self._seen = self._signature()
 
-    def _write_log(self, record: dict[str, Any]) -> None:
-        logged = [
-            entry["version"]
-            for line in (fs.read_text(self._log) or "").splitlines()
-            if (entry := _entry(line))
-        ]
-        if record["version"] not in logged:
-            line = json.dumps(_log_entry(record), ensure_ascii=False)
-            fs.append_line(self._log, line, durable=self.durable)
-
     def _recover(self) -> None:
         """Finish the newest version if whoever made it died before it was shown in ``current/``."""
-        newest = self._latest()
-        shown = int((fs.read_text(self.folder / "current" / _SHOWS) or "0").strip() or 0)
-        if newest == 0 or shown == newest:
-            return
-        texts = self.texts(newest)
-        before = self.texts(shown) if shown else {}
-        for name in fs.names(self.folder / "current"):
-            text = read_document(self.folder / "current" / name) if is_document(name) else None
-            if text is not None and text not in (before.get(name), texts.get(name)):
-                texts[name] = text
-        self._finish(self.record(newest), texts)
+        newest, shown = self._versions.newest(), self._shown()
+        if newest and shown != newest:
+            before = self.texts(shown) if shown else {}
+            self._finish(self._versions.record(newest), self.texts(newest), before)
 
-    def _latest(self) -> int:
-        """Return the number of the newest version; 0 if there is none."""
-        n = self._cached.version or 0 if self._cached else 0
-        if n == 0:
-            numbers = [int(name) for name in fs.names(self.folder / "versions") if name.isdecimal()]
-            n = max((each for each in numbers if fs.exists(self._version_file(each))), default=0)
-        while n and fs.exists(self._version_file(n + 1)):
-            n += 1
-        return n
-
-    def _version_file(self, n: int) -> Path:
-        return self.folder / "versions" / str(n) / "version.json"
-
-    @property
-    def _log(self) -> Path:
-        return self.folder / "log.jsonl"
-
-    def _text(self, name: str, entry: Mapping[str, Any]) -> str:
-        path = self._version_file(entry["version"]).with_name(name)
-        text = read_document(path)
-        if text is None or _digest(text) != entry["sha256"]:
-            raise StorageError(f"{path} is not as it was kept", hint="restore config/versions from a backup")
-        return text
+    def _shown(self) -> int:
+        """Return the version that ``current/`` shows."""
+        text = (fs.read_text(self.folder / "current" / _SHOWS) or "").strip()
+        return int(text) if text.isdecimal() else 0
 
     def _current_texts(self) -> dict[str, str]:
         folder = self.folder / "current"
@@ -388,10 +350,11 @@ class ConfigStore:
         return {name: text for name in names if (text := read_document(folder / name)) is not None}
 
     def _signature(self) -> Any:
+        """Return what tells whether anything changed since one looked last."""
         folder = self.folder / "current"
         looks = ((name, fs.facts(folder / name)) for name in fs.names(folder) if is_document(name))
-        files = tuple((name, f.st_mtime_ns, f.st_size, f.st_ino) for name, f in looks if f)
-        return (self._latest(), files)
+        files = tuple((name, look.st_mtime_ns, look.st_size, look.st_ino) for name, look in looks if look)
+        return (self._versions.newest(), files)
 
     def _owner(self, name: str) -> str:
         facts = fs.facts(self.folder / "current" / name)
@@ -403,21 +366,22 @@ class ConfigStore:
         from filelock import FileLock, Timeout
 
         fs.make_folder(self.folder, durable=self.durable)
+        lock = FileLock(self.folder / ".lock", timeout=_LOCK_S, thread_local=False)
         try:
-            with FileLock(self.folder / ".lock", timeout=_LOCK_S, thread_local=False):
-                yield
+            lock.acquire()
         except Timeout as error:
             raise StorageError(
-                "another server has been changing the configuration for 10 s", hint="look at its log"
+                f"another server has been changing the configuration for {_LOCK_S:g} s",
+                hint="look at its log",
             ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def _number(configuration: Configuration) -> int:
     return configuration.version or 0
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _need_reason(why: str) -> None:
@@ -429,35 +393,11 @@ def _seconds(earlier: str, later: str) -> float:
     return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
-def _entry(line: str) -> dict[str, Any] | None:
-    """Return what one line of the log says; None for a line torn by a death."""
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    return entry if isinstance(entry, dict) and "version" in entry else None
-
-
-def _log_entry(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if key not in ("format", "files")}
-
-
-def _changes(old: Configuration, new: Configuration) -> Iterator[dict[str, Any]]:
-    """Yield what differs as written, as the log keeps it: a missing side is left out."""
-    for path, before, after in changes(Tree(old.documents), Tree(new.documents)):
-        sides = {
-            name: plain(side)
-            for name, side in (("old", before), ("new", after))
-            if not isinstance(side, Delete)
-        }
-        yield {"path": join_path(path), **sides}
-
-
 def _takes_away(change: Mapping[str, Any]) -> bool:
     old, new = change.get("old"), change.get("new")
-    return "new" not in change or (
-        isinstance(old, list | dict) and (not isinstance(new, type(old)) or len(new) < len(old))
-    )
+    if "new" not in change:
+        return True
+    return isinstance(old, list | dict) and (not isinstance(new, type(old)) or len(new) < len(old))
 
 
 def _refuse_derived(new: Configuration, found: list[dict[str, Any]]) -> None:
@@ -472,20 +412,3 @@ def _refuse_derived(new: Configuration, found: list[dict[str, Any]]) -> None:
                 where=change["path"],
                 hint=f"set variables/{derivation.terms[0][1]} instead",
             )
-
-
-def sentence_of(change: Mapping[str, Any]) -> str:
-    """Return one change as a line: ``variables/Q6/freq: 5413756739.0 → 5410000000.0``."""
-    if "old" not in change:
-        return f"{change['path']}: added, {json.dumps(change['new'], ensure_ascii=False)}"
-    old = json.dumps(change["old"], ensure_ascii=False)
-    if "new" not in change:
-        return f"{change['path']}: removed, it was {old}"
-    return f"{change['path']}: {old} → {json.dumps(change['new'], ensure_ascii=False)}"
-
-
-def _told(record: Mapping[str, Any]) -> str:
-    """Return the first changes of a version in words."""
-    found = record["changes"]
-    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-    return ", ".join(sentence_of(each) for each in found[:3]) + more or "only comments or layout"

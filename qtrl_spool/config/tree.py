@@ -113,8 +113,8 @@ class Tree(dict[Any, Any]):
     def __reduce__(self) -> tuple[Any, ...]:
         return Tree, (dict(self),)
 
-    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
-    pop = popitem = clear = update = setdefault = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    pop = popitem = clear = update = setdefault = _refuse
 
 
 class Items(list[Any]):
@@ -139,8 +139,8 @@ class Items(list[Any]):
     def __reduce__(self) -> tuple[Any, ...]:
         return Items, (list(self),)
 
-    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse  # type: ignore[assignment]
-    append = extend = insert = pop = remove = clear = sort = reverse = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = extend = insert = pop = remove = clear = sort = reverse = _refuse
 
 
 def split_path(path: Key) -> Path:
@@ -157,7 +157,7 @@ def join_path(path: Iterable[Key]) -> str:
 
 def own_key(tree: Mapping[Key, Any], key: Key) -> Key | None:
     """Return the key as `tree` spells it (``'56'`` finds 56 and 56 ``'56'``), or None if it is not there."""
-    if dict.__contains__(tree, key):  # type: ignore[arg-type]
+    if dict.__contains__(tree, key):
         return key
     if isinstance(key, int):
         twin: Key = str(key)
@@ -165,7 +165,7 @@ def own_key(tree: Mapping[Key, Any], key: Key) -> Key | None:
         twin = int(key)
     else:
         return None
-    return twin if dict.__contains__(tree, twin) else None  # type: ignore[arg-type]
+    return twin if dict.__contains__(tree, twin) else None
 
 
 def own_index(items: list[Any], key: Key) -> int | None:

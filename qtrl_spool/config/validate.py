@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from qtrl_spool.config.schemas import SCHEMAS
-from qtrl_spool.config.shapes import Problem, View
+from qtrl_spool.config.shapes import UNKNOWN, Problem, View, old_at
 from qtrl_spool.config.tree import Path, Tree
 
 
@@ -29,5 +29,5 @@ def validate(effective: Tree, old: Tree | None, unresolved: Mapping[Path, Any]) 
     for name, tree in effective.items():
         shape = SCHEMAS.get(name)
         if shape is not None:
-            before = None if old is None else dict.get(old, name)
+            before = UNKNOWN if old is None else old_at(old, name)
             yield from shape.problems(View(tree, before, (name,), unresolved))

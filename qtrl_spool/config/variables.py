@@ -259,7 +259,7 @@ class _Resolver:
         """Return what a mapping or list becomes, and the texts that stand below it."""
         known = self.known.get(id(raw))
         if known is not None and self.changed.isdisjoint(known[1]):
-            return known
+            return known[0], known[1]
         texts: set[str] = set()
         result: Any
         if isinstance(raw, Tree):

@@ -49,6 +49,7 @@ _WORDS = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
+_NO_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MAX_DIGITS = 40
 _STANDARD = "tag:yaml.org,2002:"
 _MAPPINGS = {None, "!", _STANDARD + "map", _STANDARD + "omap", _STANDARD + "set"}
@@ -118,10 +119,11 @@ def parse_yaml(text: str, name: str, *, document: bool = False, limits: Limits =
     """
     if len(text) > limits.n_characters:
         raise ConfigError(f"longer than {limits.n_characters} characters", where=name)
+    _refuse_characters(text, name)
     try:
         return _Reader(text, name, document, limits).read()
     except yaml.reader.ReaderError as error:
-        raise _unreadable(text, name, error) from error
+        raise ConfigError(f"cannot be read: {error.reason}", where=name) from error
     except yaml.MarkedYAMLError as error:
         raise problem_at(text, error.problem_mark, _in_words(error)) from error
 
@@ -153,14 +155,15 @@ def _in_words(error: yaml.MarkedYAMLError) -> str:
     return f"this is not YAML:{context} {error.problem}"
 
 
-def _unreadable(text: str, name: str, error: yaml.reader.ReaderError) -> ConfigError:
-    found = re.search("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text)
+def _refuse_characters(text: str, name: str) -> None:
+    """Refuse control characters and halves of surrogate pairs."""
+    found = _NO_YAML.search(text)
     if found is None:
-        return ConfigError(f"cannot be read: {error.reason}", where=name)
+        return
     before = text[: found.start()]
     line, column = before.count("\n") + 1, found.start() - (before.rfind("\n") + 1) + 1
     character = f"U+{ord(found.group()):04X}"
-    return ConfigError(f"the character {character} may not stand in YAML", where=f"{name}:{line}:{column}")
+    raise ConfigError(f"the character {character} may not stand in YAML", where=f"{name}:{line}:{column}")
 
 
 class _Named(io.StringIO):
@@ -266,7 +269,7 @@ class _Reader:
                 raise self.fail(event.start_mark, "!delete stands alone, it takes no value")
             return _MARKS[tag](value)
         if tag in _SCALARS and isinstance(value, _SCALARS[tag]):
-            return float(value) if tag == _STANDARD + "float" else value
+            return float(value) if isinstance(value, int) and tag == _STANDARD + "float" else value
         if tag in _SCALARS:
             raise self.fail(event.start_mark, f"{event.value!r} is no {tag.removeprefix(_STANDARD)}")
         raise self.unknown_tag(event)
