@@ -10,15 +10,14 @@ Fails: with the exceptions of `qtrl_spool.errors`; a failed job raises what the 
 from __future__ import annotations
 
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtrl_spool import fs
+from qtrl_spool.defaults import SpoolConfig
 from qtrl_spool.errors import (
     JobCancelledError,
     NotFoundError,
@@ -27,13 +26,13 @@ from qtrl_spool.errors import (
     from_record,
 )
 from qtrl_spool.job import DROP_SUFFIX, ID_LETTERS, State, make_id
+from qtrl_spool.progress import showing
 from qtrl_spool.spool import find, requests, tickets
 from qtrl_spool.spool.journal import PARTIAL, read_events
 from qtrl_spool.spool.layout import Layout
 
 if TYPE_CHECKING:
     from qtrl_spool.bundle import Bundle, Manifest
-    from qtrl_spool.config import ConfigStore, Configuration
     from qtrl_spool.results import Result
     from qtrl_spool.sequence import SequenceWrapper
 
@@ -187,6 +186,10 @@ class Spool:
         """Return the queue: ``running``, ``queued`` and ``held`` jobs in order, and the ``servers``."""
         return find.queue(self._layout)
 
+    def arriving(self) -> list[str]:
+        """Return what was dropped into ``incoming/`` and is not yet accepted, as paths below it."""
+        return find.arriving(self._layout)
+
     # ------------------------------------------------------------ steering
 
     def ask(self, request: Mapping[str, Any], *, timeout: float = _ANSWER_TIMEOUT_S) -> dict[str, Any]:
@@ -217,7 +220,7 @@ class Spool:
     @property
     def config(self) -> SpoolConfig:
         """The default configuration, read and updated."""
-        return SpoolConfig(self)
+        return SpoolConfig(self._layout.config, self.ask)
 
 
 class Job:
@@ -280,8 +283,10 @@ class Job:
         """
         from qtrl_spool.bundle import unpack
 
+        dropped = find.drop(self._layout, self.id)
         place = tickets.find(self._layout, self.id)
-        data = None if place is None else fs.read(place.path)
+        path = place.path if place else dropped
+        data = None if path is None else fs.read(path)
         if data is None:
             raise NotFoundError(f"job {self.id} has no ticket: it is {self.state}")
         return unpack(data)
@@ -330,7 +335,7 @@ class Job:
         """
         if self.done():
             return self
-        with _showing(self.id, progress) as show:
+        with showing(self.id, progress) as show:
 
             def ended() -> dict[str, Any] | None:
                 record = self.status()
@@ -418,79 +423,6 @@ class Job:
         self._spool.ask({"move": self.id, "priority": priority})
 
 
-class SpoolConfig:
-    """The default configuration of a spool: ``spool.config['variables/Q6/freq']``.
-
-    Parameters
-    ----------
-    spool:
-        Whose configuration.
-    """
-
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
-
-    def __getitem__(self, path: str) -> Any:
-        return self.current()[path]
-
-    def _store(self) -> ConfigStore:
-        from qtrl_spool.config import ConfigStore
-
-        return ConfigStore(self._spool._layout.config)
-
-    @property
-    def files(self) -> Path:
-        """The folder with the YAML files as people edit them."""
-        return self._spool._layout.config / "current"
-
-    def current(self) -> Configuration:
-        """Return the configuration in force."""
-        return self._store().current()
-
-    def at(self, version: int) -> Configuration:
-        """Return the configuration as it was at `version`."""
-        return self._store().version(version)
-
-    def log(self) -> list[dict[str, Any]]:
-        """Return every version: who made it, when, why."""
-        return self._store().log()
-
-    def diff(self, a: int, b: int | None = None) -> str:
-        """Return what changed between version `a` and `b` (default: the one in force)."""
-        current = self.current().version
-        return self._store().diff(a, b if b is not None else int(current or 0))
-
-    def update(self, patch: Mapping[str, Any], reason: str, *, base: int | None = None) -> int:
-        """Merge a patch into the default and return the new version.
-
-        Parameters
-        ----------
-        patch:
-            Keyed by document: ``{'variables': {'Q6/freq': 5.41e9}}``, or by path:
-            ``{'variables/Q6/freq': 5.41e9}``.
-        reason:
-            Why, for the log.
-        base:
-            The version that the update is based on; None: the one in force now.
-
-        Raises
-        ------
-        ConfigConflictError
-            If the default changed since `base`.
-        ConfigError
-            If the patch does not fit.
-        """
-        from qtrl_spool.config.patches import json_spelling
-
-        version = self.current().version if base is None else base
-        reply = self._spool.ask({"config": json_spelling(patch), "base": version, "reason": reason})
-        return int(reply["version"])
-
-    def rollback(self, version: int, *, reason: str) -> int:
-        """Make a new version that equals an old one, and return its number."""
-        return int(self._spool.ask({"rollback": version, "reason": reason})["version"])
-
-
 def _frozen(documents: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return documents as one tree that is reached by slash paths."""
     from qtrl_spool.config.tree import Tree, freeze
@@ -526,44 +458,3 @@ def _poll(look: Callable[[], Any], timeout: float | None, *, longest: float = _L
         time.sleep(pause if left is None else min(pause, left))
         pause = min(longest, 1.3 * pause)
     return found
-
-
-@contextmanager
-def _showing(job_id: str, progress: bool | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Show a progress bar while the body runs; it is given records through the yielded function."""
-    if progress is None:
-        progress = sys.stderr.isatty() or "ipykernel" in sys.modules
-    if not progress:
-        yield lambda record: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[what]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr="ipykernel" not in sys.modules)) as bar:
-        line = bar.add_task(job_id, total=1.0, what="")
-        yield lambda record: bar.update(
-            line, completed=_fraction(record), what=describe(record), description=record["name"]
-        )
-
-
-def _fraction(record: Mapping[str, Any]) -> float:
-    return 1.0 if record["state"] == State.DONE else float(record["progress"]["fraction"])
-
-
-def describe(record: Mapping[str, Any]) -> str:
-    """Return in a few words where a job is: ``queued, place 3: waiting for 2 jobs``."""
-    state, progress = record["state"], record["progress"]
-    if state == State.QUEUED and record["place"] is not None:
-        return f"queued, place {record['place']}: {record['reason']}"
-    if state == State.RUNNING and record["phase"] == "acquiring":
-        return f"acquiring, batch {progress['batch']} of {progress['n_batches']}"
-    if state == State.RUNNING:
-        return str(record["phase"] or "running")
-    reason = record["reason"] or (record["error"] or {}).get("message")
-    return f"{state}: {reason}" if reason else str(state)

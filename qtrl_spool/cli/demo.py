@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qtrl_spool.cli.fetch import is_done
-from qtrl_spool.cli.look import queue_row
+from qtrl_spool.cli.look import QUEUE_HEADINGS, queue_row
 from qtrl_spool.cli.make import login_name
 from qtrl_spool.cli.say import fact, word
 from qtrl_spool.cli.tables import table
@@ -114,8 +114,7 @@ def _show_queue(spool: Spool, jobs: list[Job]) -> None:
         time.sleep(0.02)
     found = spool.queue()
     rows = [queue_row(each) for each in (*found["running"], *found["queued"])]
-    headings = ("PLACE", "JOB", "NAME", "USER", "PRIORITY", "STATE", "DONE", "START", "WHY")
-    for line in table(headings, rows).splitlines():
+    for line in table(QUEUE_HEADINGS, rows).splitlines():
         word(f"     {line}")
 
 

@@ -13,7 +13,7 @@ from qtrl_spool.cli.tables import facts, progress, table, when
 from qtrl_spool.errors import UsageError
 from qtrl_spool.job import State
 
-_QUEUE = ("PLACE", "JOB", "NAME", "USER", "PRIORITY", "STATE", "DONE", "START", "WHY")
+QUEUE_HEADINGS = ("PLACE", "JOB", "NAME", "USER", "PRIORITY", "STATE", "DONE", "START", "WHY")
 _JOBS = ("JOB", "STATE", "USER", "PRIORITY", "ACCEPTED", "FINISHED", "WHY")
 
 
@@ -22,13 +22,16 @@ _JOBS = ("JOB", "STATE", "USER", "PRIORITY", "ACCEPTED", "FINISHED", "WHY")
 @json_option
 def queue(spool: str, as_json: bool) -> None:
     """Show what is running and waiting, in order: place 1 runs next."""
-    found = opened(spool).queue()
+    place = opened(spool)
+    arriving = place.arriving()
+    found = place.queue()
     if as_json:
-        document(found)
+        document({**found, "incoming": arriving})
         return
     rows = [queue_row(each) for each in (*found["running"], *found["queued"], *found["held"])]
+    rows += [_arriving_row(each) for each in arriving]
     if rows:
-        fact(table(_QUEUE, rows))
+        fact(table(QUEUE_HEADINGS, rows))
     else:
         word("nothing is running, waiting or held")
     if not any(server.get("alive") for server in found["servers"]):
@@ -50,6 +53,12 @@ def queue_row(record: Mapping[str, Any]) -> tuple[object, ...]:
         when(start),
         record["reason"],
     )
+
+
+def _arriving_row(path: str) -> tuple[object, ...]:
+    folder, _, name = path.rpartition("/")
+    number = folder.partition("-")[0]
+    return (None, name, None, None, number, "incoming", None, None, "not yet accepted")
 
 
 @click.command()
@@ -104,8 +113,11 @@ def log(job: str, spool: str, as_json: bool) -> None:
         document(events)
         return
     for event in events:
-        more = {key: value for key, value in event.items() if key not in {"at", "event", "by"}}
+        more = {key: value for key, value in event.items() if key not in _UNTOLD}
         fact(f"{when(event['at'])}  {event['event']:<10}  {_details(more)}".rstrip())
+
+
+_UNTOLD = {"at", "event", "by", "uid", "drop_sha256"}
 
 
 def _details(more: Mapping[str, Any]) -> str:

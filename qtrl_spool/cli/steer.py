@@ -64,6 +64,7 @@ def release(jobs: tuple[str, ...], spool: str, as_json: bool) -> int:
 @json_option
 def move(job: str, priority: str, spool: str, as_json: bool) -> int:
     """Give a waiting job another priority: 10, urgent or 10-urgent. It keeps its order among its equals."""
+    opened(spool).priority(priority)
 
     def do(found: Job) -> str:
         found.move(priority)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from qtrl_spool import fs
@@ -70,6 +71,23 @@ def _unaccepted(layout: Layout) -> Iterator[tuple[str, int]]:
             taken = parse_taken(name)
             if taken is not None:
                 yield taken.job_id, taken.priority
+
+
+def drop(layout: Layout, full_id: str) -> Path | None:
+    """Return where the drop of a submitted job lies that is not yet accepted, or None."""
+    folders = [layout.incoming, *(layout.incoming / name for name in fs.folders(layout.incoming))]
+    return next((path for each in folders if fs.exists(path := each / f"{full_id}{DROP_SUFFIX}")), None)
+
+
+def arriving(layout: Layout) -> list[str]:
+    """Return the paths below ``incoming/`` of what was dropped and is not yet accepted, by name."""
+    found = []
+    for folder in ("", *(name for name in fs.folders(layout.incoming) if parse_priority(name))):
+        for name in fs.names(layout.incoming / folder):
+            is_priority = not folder and parse_priority(name) is not None
+            if not name.startswith(".") and not is_priority:
+                found.append(f"{folder}/{name}" if folder else name)
+    return found
 
 
 def status(layout: Layout, full_id: str) -> dict[str, Any]:

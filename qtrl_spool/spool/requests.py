@@ -43,11 +43,10 @@ def settle(layout: Layout, name: str, request: Mapping[str, Any] | None, reply: 
     A death in between leaves both: the request is then answered again, which changes nothing,
     because every request can be carried out twice.
     """
-    import yaml
+    from qtrl_spool.bundle import dump_patch
 
     document = {**(request or {}), "answer": dict(reply)}
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    fs.replace(layout.answered / name, text.encode())
+    fs.replace(layout.answered / name, dump_patch(document).encode())
     fs.remove(layout.requests / name)
 
 

@@ -1,0 +1,353 @@
+"""What the command says and how it ends, without any server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qtrl_spool import Spool
+from qtrl_spool.cli.command import VERBS
+from qtrl_spool.errors import InternalError, QtrlSpoolError, WaitTimeoutError
+
+from .conftest import Run
+
+
+def drops(spool: Spool) -> list[str]:
+    """Return what lies in the drop boxes."""
+    return spool.arriving()
+
+
+# ---------------------------------------------------------------- usage
+
+
+def test_help_lists_every_verb(run: Run) -> None:
+    said = run("--help")
+    assert said.status == 0 and all(f"  {verb} " in said.out for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(run: Run, verb: str) -> None:
+    said = run(verb, "--help")
+    assert said.status == 0 and said.out.startswith(f"Usage: qtrl-spool {verb}")
+
+
+def test_a_misspelt_verb_is_wrong_usage_and_the_nearest_is_named(run: Run) -> None:
+    said = run("sumbit")
+    assert said.status == 2 and "did you mean 'submit'?" in said.err
+
+
+def test_a_missing_argument_is_wrong_usage(run: Run, spool: Spool) -> None:
+    assert run("submit").status == 2
+
+
+def test_an_unknown_option_is_wrong_usage_in_one_sentence(run: Run, spool: Spool) -> None:
+    said = run("queue", "--jason")
+    assert said.status == 2 and said.err.count("\n") == 1 and said.err.startswith("qtrl-spool: ")
+
+
+@pytest.mark.parametrize("words", [("queue",), ("status", "x"), ("submit", "x"), ("doctor",), ("serve",)])
+def test_a_place_that_is_no_spool_ends_with_3(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    said = run(*words, "--spool", tmp_path)
+    assert said.status == 3 and f"there is no spool at {tmp_path}" in said.err
+
+
+def test_the_option_counts_more_than_the_environment(run: Run, spool: Spool, tmp_path: Path) -> None:
+    assert run("queue", "--spool", tmp_path / "nowhere").status == 3
+
+
+def test_an_unknown_job_ends_with_3(run: Run, spool: Spool) -> None:
+    said = run("status", "nothing-like-it")
+    assert said.status == 3 and "nothing-like-it" in said.err
+
+
+def test_a_mistake_of_ours_ends_in_one_sentence(
+    run: Run, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Spool, "queue", lambda self: {}["running"])
+    said = run("queue")
+    assert said.status == 1 and "please report it" in said.err and "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(InternalError("a"), 1), (WaitTimeoutError("b"), 4), (QtrlSpoolError("c"), 1)]
+)
+def test_the_class_of_an_error_decides_the_exit_status(
+    run: Run, spool: Spool, monkeypatch: pytest.MonkeyPatch, error: QtrlSpoolError, status: int
+) -> None:
+    def fails(self: Spool) -> None:
+        raise error
+
+    monkeypatch.setattr(Spool, "queue", fails)
+    assert run("queue").status == status
+
+
+def test_an_interrupt_ends_with_130(run: Run, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: Spool) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Spool, "queue", interrupted)
+    assert run("queue").status == 130
+
+
+# ---------------------------------------------------------------- init
+
+
+def test_init_prints_where_the_spool_is_and_nothing_else(run: Run, tmp_path: Path) -> None:
+    said = run("init", tmp_path / "new")
+    assert (said.status, said.out) == (0, f"{tmp_path / 'new'}\n")
+
+
+def test_init_without_a_directory_makes_the_spool_that_the_environment_names(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QTRL_SPOOL", str(tmp_path / "named"))
+    run("init")
+    assert Spool(tmp_path / "named").config["variables/Q1/freq"] > 1e9
+
+
+def test_init_tells_its_warnings_on_stderr(run: Run, tmp_path: Path, lab_config: Path) -> None:
+    said = run("init", tmp_path / "new", "--config", lab_config)
+    assert said.status == 0 and "of type Eval skipped" in said.err and "Eval" not in said.out
+
+
+def test_init_where_a_spool_is_fails(run: Run, spool: Spool) -> None:
+    said = run("init", spool.path)
+    assert said.status == 1 and "there is a spool" in said.err
+
+
+def test_init_with_a_folder_that_is_not_there_ends_with_3(run: Run, tmp_path: Path) -> None:
+    assert run("init", tmp_path / "new", "--config", tmp_path / "nowhere").status == 3
+
+
+# ---------------------------------------------------------------- submit, check
+
+
+def test_submit_prints_the_id_and_nothing_else(run: Run, spool: Spool, job_file: Path) -> None:
+    said = run("submit", job_file)
+    assert (said.status, said.err) == (0, "") and drops(spool) == [f"50-normal/{said.out.strip()}.qjob"]
+
+
+def test_submit_takes_a_priority_by_its_label(run: Run, spool: Spool, job_file: Path) -> None:
+    run("submit", job_file, "--priority", "urgent")
+    assert drops(spool)[0].startswith("10-urgent/")
+
+
+def test_an_unknown_priority_is_wrong_usage_and_drops_nothing(run: Run, spool: Spool, job_file: Path) -> None:
+    said = run("submit", job_file, "--priority", "now")
+    assert (said.status, drops(spool)) == (2, [])
+
+
+def test_submit_as_json_tells_the_status_of_each_job(run: Run, spool: Spool, job_file: Path) -> None:
+    said = run("submit", job_file, job_file, "--json")
+    assert [each["state"] for each in said.facts] == ["queued", "queued"]
+
+
+def test_submit_refuses_misspelt_pulses_one_sentence_for_each(run: Run, spool: Spool, misspelt: Path) -> None:
+    said = run("submit", misspelt)
+    sentences = said.err.splitlines()
+    assert said.status == 1 and len(sentences) == 2
+    assert "Q1/X181" in sentences[0] and "Q9/X180" in sentences[1]
+
+
+def test_one_bad_bundle_keeps_all_from_being_queued(
+    run: Run, spool: Spool, job_file: Path, misspelt: Path
+) -> None:
+    run("submit", job_file, misspelt)
+    assert drops(spool) == []
+
+
+def test_submit_of_what_is_not_there_ends_with_3(run: Run, spool: Spool) -> None:
+    assert run("submit", "nowhere.yaml").status == 3
+
+
+def test_a_setting_is_a_number_as_physicists_write_it(run: Run, spool: Spool, job_file: Path) -> None:
+    said = run("submit", job_file, "--set", "variables/Q1/freq=5.1e9")
+    assert packed(spool, said.out)["variables"]["Q1"]["freq"] == 5.1e9
+
+
+def test_a_setting_counts_more_than_the_file_and_the_file_more_than_the_bundle(
+    run: Run, spool: Spool, tmp_path: Path, job_file: Path
+) -> None:
+    bundle, patch = tmp_path / "own.json", tmp_path / "patch.yaml"
+    bundle.write_text(
+        job_file.read_text()[:-1] + ', "config": {"variables": {"Q1": {"amp_180": 0.1, "amp_90": 0.1}}}}'
+    )
+    patch.write_text("variables/Q1: {amp_90: 0.2, rabi_amp: 0.2}\n")
+    said = run("submit", bundle, "--config", patch, "--set", "variables/Q1/rabi_amp=0.3")
+    assert packed(spool, said.out) == {"variables": {"Q1": {"amp_180": 0.1, "amp_90": 0.2, "rabi_amp": 0.3}}}
+
+
+def packed(spool: Spool, job_id: str) -> dict:
+    """Return the patch of a job that was dropped."""
+    from qtrl_spool.spool.drops import read_drop
+
+    return dict(read_drop(spool.path / "incoming" / "50-normal" / f"{job_id.strip()}.qjob").patch)
+
+
+def test_a_misspelt_setting_is_refused_with_the_nearest_key(run: Run, spool: Spool, job_file: Path) -> None:
+    said = run("submit", job_file, "--set", "variables/Q1/frq=5.1e9")
+    assert said.status == 1 and "did you mean 'freq'" in said.err and drops(spool) == []
+
+
+def test_a_setting_without_a_value_is_wrong_usage(run: Run, spool: Spool, job_file: Path) -> None:
+    assert run("submit", job_file, "--set", "variables/Q1/freq").status == 2
+
+
+def test_check_says_what_is_fine_and_what_is_not(
+    run: Run, spool: Spool, job_file: Path, misspelt: Path
+) -> None:
+    said = run("check", job_file, misspelt)
+    assert said.status == 1 and said.out.splitlines() == [f"{job_file}: fine", f"{misspelt}: refused"]
+
+
+def test_check_drops_nothing(run: Run, spool: Spool, job_file: Path) -> None:
+    assert run("check", job_file).status == 0 and drops(spool) == []
+
+
+def test_check_as_json_lists_every_problem(run: Run, spool: Spool, misspelt: Path) -> None:
+    (verdict,) = run("check", misspelt, "--json").facts
+    assert not verdict["ok"] and len(verdict["problems"]) == 2
+
+
+# ---------------------------------------------------------------- looking
+
+
+@pytest.fixture
+def submitted(run: Run, spool: Spool, job_file: Path) -> str:
+    """Return the id of a job that waits to be accepted."""
+    return run("submit", job_file, "--name", "first").out.strip()
+
+
+def test_status_takes_any_part_of_an_id_that_is_one_jobs_alone(run: Run, submitted: str) -> None:
+    assert run("status", submitted[-5:], "--json").facts["id"] == submitted
+
+
+def test_status_of_a_job_that_is_not_accepted_says_so(run: Run, submitted: str) -> None:
+    assert "not yet accepted" in run("status", submitted).out
+
+
+def test_queue_shows_what_was_dropped_and_is_not_accepted(run: Run, spool: Spool, job_file: Path) -> None:
+    (spool.path / "incoming" / "70-low" / "by-hand.json").write_bytes(job_file.read_bytes())
+    assert "by-hand.json" in run("queue").out
+
+
+def test_queue_of_an_empty_spool_prints_no_data(run: Run, spool: Spool) -> None:
+    said = run("queue")
+    assert (said.status, said.out) == (0, "") and "no server is running" in said.err
+
+
+def test_queue_as_json_is_one_document(run: Run, spool: Spool) -> None:
+    assert run("queue", "--json").facts["format"] == "qtrl-queue/1"
+
+
+def test_top_in_a_pipe_shows_the_queue_once(run: Run, submitted: str) -> None:
+    assert run("top").status == 0
+
+
+def test_jobs_finds_by_name(run: Run, submitted: str) -> None:
+    assert [each["id"] for each in run("jobs", "--name", "first", "--json").facts] == [submitted]
+
+
+def test_jobs_that_do_not_fit_are_not_shown(run: Run, submitted: str) -> None:
+    assert run("jobs", "--state", "done", "--json").facts == []
+
+
+@pytest.mark.parametrize("words", [("--state", "ready"), ("--since", "some day"), ("--limit", "0")])
+def test_jobs_refuses_what_no_job_can_be(run: Run, spool: Spool, words: tuple[str, str]) -> None:
+    assert run("jobs", *words).status == 2
+
+
+@pytest.mark.parametrize("since", ["2026-01-01", "today", "yesterday", "30d"])
+def test_jobs_takes_days_as_people_say_them(run: Run, submitted: str, since: str) -> None:
+    assert len(run("jobs", "--since", since, "--json").facts) == 1
+
+
+def test_waiting_too_long_ends_with_4(run: Run, submitted: str) -> None:
+    said = run("wait", submitted, "--timeout", "0")
+    assert said.status == 4 and "still queued" in said.err
+
+
+def test_a_job_that_is_not_done_has_no_result(run: Run, submitted: str) -> None:
+    said = run("result", submitted)
+    assert said.status == 3 and "no result yet" in said.err
+
+
+def test_the_log_of_a_job_that_is_not_accepted_is_empty(run: Run, submitted: str) -> None:
+    assert run("log", submitted, "--json").facts == []
+
+
+# ---------------------------------------------------------------- configuration
+
+
+def test_config_show_prints_the_bare_value(run: Run, spool: Spool) -> None:
+    said = run("config", "show", "variables/Q1/freq", "--json")
+    assert said.facts == spool.config["variables/Q1/freq"]
+
+
+def test_config_show_prints_derived_values(run: Run, spool: Spool) -> None:
+    assert "mod_freq" in run("config", "show", "variables/Q1").out
+
+
+def test_config_show_of_an_unknown_path_ends_with_3(run: Run, spool: Spool) -> None:
+    said = run("config", "show", "variables/Q1/frq")
+    assert said.status == 3 and "freq" in said.err
+
+
+def test_config_show_effective_puts_the_patch_in(run: Run, spool: Spool, job_file: Path) -> None:
+    job_id = run("submit", job_file, "--set", "variables/Q1/freq=5.1e9").out.strip()
+    assert run("config", "show", "variables/Q1/freq", "--effective", job_id, "--json").facts == 5.1e9
+
+
+def test_config_log_begins_with_version_1(run: Run, spool: Spool) -> None:
+    (entry,) = run("config", "log", "--json").facts
+    assert (entry["version"], entry["who"]) == (1, "ada")
+
+
+def test_config_set_needs_a_reason(run: Run, spool: Spool) -> None:
+    assert run("config", "set", "variables/Q1/freq=5e9").status == 2
+
+
+def test_config_validate_of_the_shipped_configuration_is_fine(run: Run, spool: Spool) -> None:
+    assert run("config", "validate").status == 0
+
+
+def test_config_validate_names_the_line(run: Run, spool: Spool) -> None:
+    (spool.config.files / "variables.yaml").write_text("Q1: {freq: 5e9\n")
+    said = run("config", "validate")
+    assert said.status == 1 and "variables.yaml:" in said.err
+
+
+# ---------------------------------------------------------------- doctor
+
+
+def test_doctor_finds_nothing_wrong_with_a_new_spool(run: Run, spool: Spool) -> None:
+    said = run("doctor", "--json")
+    assert said.status == 0 and said.facts["ok"]
+
+
+def test_doctor_leaves_nothing_behind(run: Run, spool: Spool) -> None:
+    before = sorted(spool.path.rglob("*"))
+    run("doctor")
+    assert sorted(spool.path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("harm", "what"),
+    [
+        (lambda root: (root / "held").rmdir(), "directories"),
+        (lambda root: (root / "spool.yaml").write_text("format: qtrl-spool/1\nlease: 3\n"), "settings"),
+        (
+            lambda root: (root / "queue/50-normal/50-1-20261123-101530-rabi-k3f9x.c0.qjob").touch(),
+            "tickets",
+        ),
+    ],
+)
+def test_doctor_finds_what_is_wrong(
+    run: Run, spool: Spool, harm: Callable[[Path], object], what: str
+) -> None:
+    harm(spool.path)
+    said = run("doctor", "--json")
+    wrong = {each["what"] for each in said.facts["findings"] if each["verdict"] == "wrong"}
+    assert said.status == 1 and what in wrong

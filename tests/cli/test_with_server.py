@@ -1,0 +1,178 @@
+"""The command against a real server on the simulator."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qtrl_spool import Spool
+from tests.server.conftest import ServerProcess, command, until
+
+from .conftest import Run
+
+Serve = Callable[..., ServerProcess]
+PNG = b"\x89PNG"
+
+
+@pytest.fixture
+def served(serve: Serve) -> ServerProcess:
+    """Return a running server."""
+    return serve().ready()
+
+
+def test_submit_and_wait_ends_well_when_the_job_is_done(
+    run: Run, served: ServerProcess, job_file: Path
+) -> None:
+    said = run("submit", job_file, "--wait")
+    assert said.status == 0 and run("status", said.out.strip(), "--json").facts["state"] == "done"
+
+
+def test_the_result_is_summed_up_found_and_drawn(
+    run: Run, served: ServerProcess, job_file: Path, tmp_path: Path
+) -> None:
+    job_id = run("submit", job_file, "--wait").out.strip()
+    picture = tmp_path / "rabi.png"
+    path = Path(run("result", job_id, "--path").out.strip())
+    summary = run("result", job_id, "--plot", picture).out + run("result", job_id).out
+    assert path.name == "result.h5" and str(path) in summary and picture.read_bytes().startswith(PNG)
+
+
+def test_the_log_tells_the_way_of_the_job(run: Run, served: ServerProcess, job_file: Path) -> None:
+    job_id = run("submit", job_file, "--wait").out.strip()
+    events = [each["event"] for each in run("log", job_id, "--json").facts]
+    assert events[0] == "accepted" and events[-1] == "committed"
+
+
+def test_config_show_effective_tells_what_the_job_ran_with(
+    run: Run, served: ServerProcess, job_file: Path
+) -> None:
+    job_id = run("submit", job_file, "--wait", "--set", "variables/Q1/freq=5.1e9").out.strip()
+    assert run("config", "show", "variables/Q1/freq", "--effective", job_id, "--json").facts == 5.1e9
+
+
+def test_a_job_is_held_moved_released_and_runs(run: Run, served: ServerProcess, job_file: Path) -> None:
+    job_id = run("submit", job_file, "--hold").out.strip()
+    until(lambda: run("status", job_id, "--json").facts["state"] == "held")
+    said = [run("move", job_id, "low"), run("release", job_id), run("wait", job_id, "--timeout", "30")]
+    record = run("status", job_id, "--json").facts
+    assert [each.status for each in said] == [0, 0, 0] and (record["state"], record["priority"]) == (
+        "done",
+        70,
+    )
+
+
+def test_a_cancelled_job_makes_wait_and_result_end_with_1(
+    run: Run, served: ServerProcess, job_file: Path
+) -> None:
+    job_id = run("submit", job_file, "--hold").out.strip()
+    until(lambda: run("status", job_id, "--json").facts["state"] == "held")
+    assert run("cancel", job_id).status == 0
+    assert (run("wait", job_id).status, run("result", job_id).status) == (1, 1)
+
+
+def test_what_has_ended_cannot_be_cancelled(run: Run, served: ServerProcess, job_file: Path) -> None:
+    job_id = run("submit", job_file, "--wait").out.strip()
+    said = run("cancel", job_id)
+    assert said.status == 1 and "done already" in said.err
+
+
+def test_a_rejected_drop_says_why_by_its_status(
+    run: Run, served: ServerProcess, spool: Spool, misspelt: Path
+) -> None:
+    shutil.copy(misspelt, spool.path / "incoming" / "50-normal")
+    (record,) = until(lambda: run("jobs", "--state", "rejected", "--json").facts)
+    assert "Q1/X181" in run("status", record["id"]).out
+
+
+def test_the_configuration_is_set_compared_and_rolled_back(
+    run: Run, served: ServerProcess, spool: Spool
+) -> None:
+    before = spool.config["variables/Q1/freq"]
+    assert run("config", "set", "variables/Q1/freq=5.1e9", "-m", "recalibrated").status == 0
+    assert "variables/Q1/freq" in run("config", "diff", "1", "2").out
+    assert run("config", "rollback", "1", "-m", "no better").status == 0
+    assert spool.config["variables/Q1/freq"] == before
+
+
+def test_a_refused_update_ends_with_1_and_names_the_nearest_key(run: Run, served: ServerProcess) -> None:
+    said = run("config", "set", "variables/Q1/frq=5.1e9", "-m", "typo")
+    assert said.status == 1 and "freq" in said.err
+
+
+def test_a_patch_file_with_marks_is_applied(
+    run: Run, served: ServerProcess, spool: Spool, tmp_path: Path
+) -> None:
+    patch = tmp_path / "patch.yaml"
+    patch.write_text("variables: {Q1: {spare: !new 3.5}}\n")
+    said = run("config", "apply", patch, "-m", "a new variable")
+    assert said.status == 0 and spool.config["variables/Q1/spare"] == 3.5
+
+
+def test_an_update_for_an_older_version_is_a_conflict(run: Run, served: ServerProcess) -> None:
+    run("config", "set", "variables/Q1/freq=5.1e9", "-m", "first")
+    said = run("config", "set", "variables/Q1/freq=5.2e9", "-m", "second", "--base", "1")
+    assert said.status == 1 and "first" in said.err
+
+
+def test_a_second_server_of_the_name_is_refused_with_its_holder(
+    run: Run, served: ServerProcess, spool: Spool
+) -> None:
+    said = command("serve", "--name", served.name, "--spool", spool.path)
+    assert said.returncode == 1 and f"process {served.process.pid}" in said.stderr
+
+
+def test_a_server_ends_well_when_it_is_told_to(served: ServerProcess) -> None:
+    assert served.stop() == 0 and "has ended" in served.said()
+
+
+def test_an_unknown_backend_is_refused(run: Run, spool: Spool) -> None:
+    said = run("serve", "--backend", "simulater")
+    assert said.status == 1 and "did you mean 'simulator'" in said.err
+
+
+def test_a_server_drains_the_queue_and_ends(run: Run, spool: Spool, job_file: Path) -> None:
+    job_id = run("submit", job_file).out.strip()
+    said = command("serve", "--drain", "--spool", spool.path)
+    assert said.returncode == 0 and spool.job(job_id).state == "done"
+
+
+def test_serving_a_fresh_checkout_makes_its_spool_in_place(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "README.md").write_text("# A spool\n")
+    said = command("serve", "--drain", cwd=tmp_path, env=_environment())
+    assert said.returncode == 0 and Spool(tmp_path / "spool").config.log()
+
+
+def _environment() -> dict[str, str]:
+    root = str(Path(__file__).parents[2])
+    return {**os.environ, "PYTHONPATH": root, "QTRL_SPOOL": "spool"}
+
+
+def test_an_interrupt_ends_waiting_with_130_and_the_job_stays(run: Run, spool: Spool, job_file: Path) -> None:
+    job_id = run("submit", job_file).out.strip()
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        assert run("wait", job_id).status == 130
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert spool.job(job_id).state == "queued"
+
+
+def test_the_demo_shows_results_draws_one_and_leaves_no_server(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    said = command("demo", tmp_path / "demo")
+    took = time.monotonic() - begin
+    spool = Spool(tmp_path / "demo" / "spool")
+    assert said.returncode == 0, said.stderr
+    assert [job.state for job in spool.jobs()] == ["done"] * 3
+    assert Path(said.stdout.strip()).read_bytes().startswith(PNG)
+    assert all(server["stopped"] for server in spool.queue()["servers"])
+    assert took < 60
