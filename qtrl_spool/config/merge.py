@@ -236,9 +236,7 @@ def _changed(old: Any, change: Any, path: Path, all_new: bool, problems: list[Pa
     if isinstance(change, Tree) and isinstance(old, Items) and change:
         return _merge_items(old, change, path, all_new, problems)
     if isinstance(change, Tree) != isinstance(old, Tree):
-        problems.append(
-            _problem(path, _mismatch(old, change), place, "to replace it all the same, mark it !replace")
-        )
+        problems.append(_mismatch(old, change, path, place))
         return old
     return old if same(old, change) else change
 
@@ -271,8 +269,13 @@ def _not_an_item(old: Items, key: Key, index: int | None, path: Path, place: Any
     )
 
 
-def _mismatch(old: Any, change: Any) -> str:
-    return f"the patch has {kind_of(change)} where the default has {kind_of(old)}"
+def _mismatch(old: Any, change: Any, path: Path, place: Any) -> PatchError:
+    hint = "to replace it all the same, mark it !replace"
+    if isinstance(old, str) and "/" in old:
+        hint = f"it may be the name of a variable: patch variables/{old}"
+    return _problem(
+        path, f"the patch has {kind_of(change)} where the default has {kind_of(old)}", place, hint
+    )
 
 
 def kind_of(value: Any) -> str:

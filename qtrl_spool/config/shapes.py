@@ -268,7 +268,7 @@ class Mapped:
     others:
         What is at all other keys, by key and value; None if there may be none.
     strict:
-        Whether a key that is nearly one of `keys` is taken for a misspelling.
+        Whether a key that is nearly one of `keys` which is not there is taken for a misspelling of it.
     choose:
         The shape for a key that is not in `keys`, where its name says what it is.
     about:
@@ -303,7 +303,8 @@ class Mapped:
     def _at(self, view: View, key: Key) -> Iterator[Problem]:
         shape = self.keys.get(str(key)) or (self.choose(str(key)) if self.choose else None)
         if shape is None:
-            hint = near(key, self.keys, cutoff=_MISSPELT) if self.strict else None
+            absent = (each for each in self.keys if each not in view.value)
+            hint = near(key, absent, cutoff=_MISSPELT) if self.strict else None
             if self.others is None or hint:
                 known = f"it may have {', '.join(self.keys)}"
                 yield Problem((*view.path, key), f"there is no {key!r} here", hint or known, of_key=True)

@@ -130,6 +130,7 @@ class ConfigStore:
         why: str,
         now: str,
         job: str | None = None,
+        request: str | None = None,
     ) -> Configuration:
         """Make a new version with the values of `patch`. Only the server calls this.
 
@@ -143,6 +144,8 @@ class ConfigStore:
             For the log; `why` may not be empty.
         job:
             Id of the job that found the values, for the log.
+        request:
+            Name of what asked for the change: asked again under that name, nothing changes.
 
         Returns
         -------
@@ -160,19 +163,28 @@ class ConfigStore:
         with self._locked():
             self._refresh(now)
             old = self.current()
+            if self._carried_out(request):
+                return old
             self._refuse_conflict(base, old)
-            about = {"who": who, "why": why, "when": now, **({"job": job} if job else {})}
+            named = {key: value for key, value in (("job", job), ("request", request)) if value}
+            about = {"who": who, "why": why, "when": now, **named}
             return self._change(old, old.merged(patch), about)
 
-    def rollback(self, n: int, *, who: str, why: str, now: str) -> Configuration:
-        """Make a new version that equals version `n`. Only the server calls this."""
+    def _carried_out(self, request: str | None) -> bool:
+        return request is not None and any(entry.get("request") == request for entry in self.log())
+
+    def rollback(self, n: int, *, who: str, why: str, now: str, request: str | None = None) -> Configuration:
+        """Make a new version that equals version `n`; see `update`. Only the server calls this."""
         _need_reason(why)
         with self._locked():
             self._refresh(now)
             old, texts = self.current(), self.texts(n)
+            if self._carried_out(request):
+                return old
             new = Configuration.from_texts(texts)
             found = list(changes_between(old, new))
             about = {"who": who, "why": why, "when": now, "rollback_to": n, "changes": found}
+            about |= {"request": request} if request else {}
             before = self.texts(_number(old))
             self._refuse_clash([name for name in texts if texts[name] != before.get(name)], before)
             return self._commit(_number(old), texts, new, about, like=n)

@@ -58,13 +58,8 @@ class Derivation:
         return text.removeprefix(" + ")
 
 
-def with_units(value: Any, old: Any = None, old_result: Any = None) -> Any:
-    """Return `value` with each text that is a number with a unit as a `Quantity`; shares what it can.
-
-    `old_result` is what `old` became: a group that is still the very same is not looked at again.
-    """
-    if value is old and old_result is not None:
-        return old_result
+def with_units(value: Any) -> Any:
+    """Return `value` with each text that is a number with a unit as a `Quantity`; shares what it can."""
     if isinstance(value, Tree):
         new = {key: with_units(each) for key, each in value.items()}
         unchanged = all(new[key] is each for key, each in value.items())

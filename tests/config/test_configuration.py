@@ -17,6 +17,7 @@ from qtrl_spool.config.lineage import why
 from qtrl_spool.config.load import read_texts
 from qtrl_spool.config.merge import parse_patch
 from qtrl_spool.config.tree import leaves
+from qtrl_spool.config.yaml12 import parse_yaml
 from qtrl_spool.errors import ConfigError, NotFoundError, PatchError, UnknownPathError
 
 VARIABLES = """\
@@ -350,6 +351,28 @@ def test_the_dump_is_read_by_every_yaml_reader_as_what_counts() -> None:
     expected = json.loads(json.dumps(cfg.effective["variables"]))
     found = yaml.safe_load(cfg.dump())["variables"]
     assert json.loads(json.dumps(found)) == expected
+
+
+def test_the_dump_is_the_same_configuration_again(lab_config: Path) -> None:
+    cfg = load_config(lab_config).merged({"variables/Q6/freq": "5.41 GHz"})
+    again = Configuration(parse_yaml(cfg.dump(), "effective.yaml"))
+    assert dict(again.effective) == dict(cfg.effective)
+
+
+def test_a_patch_through_the_name_of_a_variable_says_where_to_patch(lab_config: Path) -> None:
+    path = "adc/processing/05_advanced_readout/08_readout_corr/kwargs/corr_matrix/0/0"
+    with pytest.raises(PatchError, match="patch variables/readout/corr_matrix"):
+        load_config(lab_config).merged({path: 1.0})
+
+
+def test_a_second_key_of_almost_the_same_name_is_the_labs_own() -> None:
+    own = "hardware: {qubit_LO_2: 5.6e9, qubit_LO: 5.5e9, readout_LO: 6.5e9}"
+    cfg = configuration(variables=("hardware: {qubit_LO: 5.5e9, readout_LO: 6.5e9}", own))
+    assert cfg["variables/hardware/qubit_LO_2"] == 5.6e9
+
+
+def test_a_misspelt_oscillator_is_refused() -> None:
+    assert "did you mean 'qubit_LO'" in refused(variables=("{qubit_LO:", "{qubit_L0:")).report()
 
 
 def test_the_settings_of_an_acquisition_come_from_the_adc() -> None:
