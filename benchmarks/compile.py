@@ -3,10 +3,9 @@
 Prints, for four experiments, the median of five runs of building a `SequenceWrapper` and compiling it to
 the uploadable program and to the dense array; the latter also as a multiple of what numpy needs on this
 machine in the same run for "allocate zeros of that shape, one complex64 multiply and real part over the
-used channels". Then peak memory (of one more run, traced) and sizes of the bundles on disk. Other
-toolkits that are installed (laboneq, qibolab, quantify-scheduler, pulser) are run on the same gates.
+used channels". Then peak memory (of one more run, traced) and sizes of the sequences, deflated.
 
-    python benchmarks/compile.py [--json FILE] [--runs N]
+    python benchmarks/compile.py [--json FILE] [--runs N] [--only EXPERIMENT]…
 """
 
 from __future__ import annotations

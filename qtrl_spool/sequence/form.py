@@ -205,15 +205,15 @@ def _entry_problems(entry: Any, n_elements: int) -> Iterator[SequenceError]:
     if not isinstance(entry, Mapping):
         yield SequenceError(f"an append is a mapping, not {entry!r:.80}")
         return
-    if "pulse" not in entry:
-        yield SequenceError("the append has no pulse", hint=did_you_mean("pulse", entry))
+    strange = [key for key in entry if key not in APPEND and key not in OVERRIDES]
+    if "pulse" not in entry and not strange:
+        yield SequenceError("the append has no pulse", hint="name one: `pulse: Q6/X180`")
+    for key in strange:
+        yield unknown_override(str(key), 0)
     for key, value in entry.items():
-        if key in APPEND:
-            problem = _FIELD[key](value, n_elements)
-        elif key in OVERRIDES:
-            problem = _override_problem(key, value)
-        else:
-            problem = unknown_override(str(key), 0)
+        if key in strange:
+            continue
+        problem = _FIELD[key](value, n_elements) if key in APPEND else _override_problem(key, value)
         if problem:
             yield problem
 

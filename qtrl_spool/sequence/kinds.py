@@ -1,10 +1,13 @@
-"""What counts as a number: finite, real, and no bool; numpy's count."""
+"""What counts as a number: finite, real, and no bool; numpy's count. And how to copy what can change."""
 
 from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 
 def is_number(value: Any) -> bool:
@@ -21,3 +24,14 @@ def is_index(value: Any) -> bool:
     if type(value) is int:
         return True
     return value is not True and value is not False and isinstance(value, numbers.Integral)
+
+
+def detached(value: Any) -> Any:
+    """Return a copy of `value` that nobody else can change."""
+    if isinstance(value, Mapping):
+        return {key: detached(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [detached(entry) for entry in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value.copy() if isinstance(value, np.ndarray) else value

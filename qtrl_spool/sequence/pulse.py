@@ -29,7 +29,9 @@ OVERRIDES = frozenset((*PULSE_FIELDS, *REAL_FIELDS, *VIRTUAL_FIELDS))
 
 
 def frozen(value: Any) -> Any:
-    """Return a hashable that is equal for equal values, arrays compared by all their bytes."""
+    """Return a hashable that is equal for equal values and prints alike; arrays count by all their bytes."""
+    if isinstance(value, float | int | np.number) and not isinstance(value, bool):
+        return complex(value) if isinstance(value, np.complexfloating) else float(value)
     if isinstance(value, Mapping):
         return tuple(sorted((str(key), frozen(entry)) for key, entry in value.items()))
     if isinstance(value, np.ndarray):

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool.errors import SequenceError, did_you_mean
-from qtrl_spool.sequence.kinds import is_index
+from qtrl_spool.sequence.kinds import detached, is_index
 from qtrl_spool.sequence.pulse import OVERRIDES
-from qtrl_spool.sequence.sweep import Elements, is_swept, spelled, spelled_elements, values_of
+from qtrl_spool.sequence.sweep import Elements, is_swept, spelled, spelled_elements
+from qtrl_spool.sequence.x_axis import Axis
 
 START = "Start"
 BY_START, BY_END, SWEEPS = 1, 2, 4
@@ -87,17 +88,6 @@ class Columns:
         return Columns(
             self.pulses.copy(), self.elements.copy(), self.starts.copy(), self.ends.copy(), self.extra.copy()
         )
-
-
-def detached(value: Any) -> Any:
-    """Return a copy of `value` that nobody else can change."""
-    if isinstance(value, Mapping):
-        return {key: detached(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [detached(entry) for entry in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def element_of(element: Any) -> Any:
@@ -295,7 +285,7 @@ class Recorder:
 
 def unknown_override(name: str, index: int) -> SequenceError:
     """Return the error for a keyword of append number `index` that no pulse has."""
-    words = ("element", "start", "end", "start_delay", "end_delay", *sorted(OVERRIDES))
+    words = ("pulse", "element", "start", "end", "start_delay", "end_delay", *sorted(OVERRIDES))
     hint = did_you_mean(name, words)
     if name in ("amplitude", "alpha", "sigmas", "frequency", "points"):
         hint = f"say kwargs={{{name!r}: …}}"
@@ -309,52 +299,3 @@ def _column(value: Any) -> Any:
 def _inner_column(key: str, value: Any) -> Any:
     swept = isinstance(value, np.ndarray) and value.ndim == (2 if key == "points" else 1)
     return spelled(value) if swept else value
-
-
-class Axis(NamedTuple):
-    """The x axis as it was given, and its values [element]."""
-
-    given: Any
-    values: NDArray[np.float64]
-    name: str | None = None
-    unit: str | None = None
-
-    @staticmethod
-    def of(given: Any, n_elements: int) -> Axis:
-        """Return the axis that `given` describes."""
-        if isinstance(given, Mapping) and not is_swept(given):
-            _check_axis(given)
-            values = _axis_values(given.get("values"), n_elements)
-            kept = {key: _plain(entry) for key, entry in given.items()}
-            return Axis(kept, values, given.get("name"), given.get("unit"))
-        return Axis(_plain(given), _axis_values(given, n_elements))
-
-
-def _check_axis(given: Mapping[str, Any]) -> None:
-    for key, value in given.items():
-        if key not in ("name", "unit", "values"):
-            raise SequenceError(f"x_axis has no {key!r}", hint=did_you_mean(key, ("name", "unit", "values")))
-        if key != "values" and value is not None and not isinstance(value, str):
-            raise SequenceError(f"the {key} of x_axis is {value!r}: it must be text")
-
-
-def _plain(given: Any) -> Any:
-    return (
-        np.asarray(given).tolist() if isinstance(given, (list, tuple, range, np.ndarray)) else detached(given)
-    )
-
-
-def _axis_values(given: Any, n_elements: int) -> NDArray[np.float64]:
-    if given is None:
-        return np.arange(n_elements, dtype=float)
-    if is_swept(given):
-        given = values_of(given)
-    try:
-        values = np.asarray(given, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise SequenceError(f"x_axis is {given!r}: it must be numbers") from error
-    if values.ndim == 0:
-        values = values * np.arange(n_elements)
-    if values.shape != (n_elements,):
-        raise SequenceError(f"x_axis has {values.size} values for {n_elements} elements")
-    return values

@@ -23,6 +23,7 @@ FORMS = ("sweep", "linspace", "arange", "values")
 N_MAX = 10_000_000
 """Largest number of values in one sweep: a typing error, not a measurement."""
 
+HUGE = 1e100
 COUNT_TOLERANCE = 1e-9
 """How far, in steps, a range may miss a whole number of steps and still end before it."""
 
@@ -106,7 +107,7 @@ def _arange(start: float, stop: float | None = None, step: float = 1) -> list[fl
 def spelled(values: Any) -> dict[str, list[Any]]:
     """Return the shortest form that gives the same values back, floats to the bit."""
     listed = np.asarray(values).tolist()
-    if len(listed) > 3 and all(isinstance(value, float) for value in listed):
+    if len(listed) > 3 and all(isinstance(value, float) and abs(value) < HUGE for value in listed):
         for form in _short_forms(listed):
             if values_of(form) == listed:
                 return form
@@ -118,7 +119,7 @@ def _short_forms(values: list[float]) -> Iterator[dict[str, list[Any]]]:
     yield {"linspace": [first, last, n]}
     mean = (last - first) / (n - 1)
     for step in (values[1] - first, mean, float(f"{mean:.12g}")):
-        if step:
+        if abs(last - first) / N_MAX < abs(step):
             yield {"arange": [first, float(f"{first + n * step:.12g}"), step]}
 
 

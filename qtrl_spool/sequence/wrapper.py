@@ -19,7 +19,7 @@ from qtrl_spool.sequence.checks import combined, with_place
 from qtrl_spool.sequence.compile import compile_columns
 from qtrl_spool.sequence.library import PulseLibrary
 from qtrl_spool.sequence.lists import Sequential, Simultaneous, groups_of
-from qtrl_spool.sequence.records import Axis, Recorder
+from qtrl_spool.sequence.records import Recorder
 from qtrl_spool.sequence.resolve import Resolver
 from qtrl_spool.sequence.sequence import Sequence
 
@@ -55,7 +55,7 @@ class SequenceWrapper(Recorder):
         library = PulseLibrary.of(pulses)
         rate = self.sample_rate if sample_rate is None else sample_rate
         made = Sequence(self.n_elements, rate, None, self.name)
-        made._axis = Axis(*self._axis)
+        made._axis = self._axis
         resolver = Resolver(
             lambda pulse: groups_of(pulse, library.__getitem__),
             made.sample_rate,

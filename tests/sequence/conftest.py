@@ -1,4 +1,4 @@
-"""How many random sequences are compared: few in every run, thousands with ``--hypothesis-profile=thousands``."""
+"""How many random sequences are compared: few in every run, more with ``--hypothesis-profile=thousands``."""
 
 from hypothesis import HealthCheck, settings
 

@@ -23,7 +23,7 @@ def rint(x):
 
 
 def edge_of(w, fraction):
-    return int(math.floor(min(max(fraction, 0.0), 0.5) * w))
+    return math.floor(min(max(fraction, 0.0), 0.5) * w)
 
 
 def envelope_sample(name, kw, x, w, rate):

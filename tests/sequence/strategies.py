@@ -68,10 +68,10 @@ shapes = st.one_of(*map(_with_scale, _own), _arb)
 
 
 @st.composite
-def components(draw, virtual=st.integers(0, 3).map(lambda n: n == 0)):
+def components(draw):
     freq = draw(st.sampled_from(FREQS))
     channel = draw(st.integers(0, 3))
-    if draw(virtual):
+    if draw(st.integers(0, 3)) == 0:
         properties = {"phase": draw(phases), "width": draw(st.one_of(st.none(), widths))}
         kind, subchannel = "VirtualEnvelope", 0
     else:
