@@ -51,16 +51,39 @@ def schema() -> Any:
 
 
 def schema_problems(tree: Any) -> tuple[SequenceError, ...]:
-    """Return what the JSON Schema finds wrong with a plain tree."""
+    """Return what the JSON Schema finds wrong with a plain tree; of appends that are alike, at the first."""
     from jsonschema import Draft202012Validator
 
-    errors = sorted(
-        Draft202012Validator(schema()).iter_errors(tree), key=lambda error: list(map(str, error.path))
-    )
-    return tuple(
-        SequenceError(error.message[:300], where="/".join(map(str, error.path)) or "the sequence")
-        for error in errors
-    )
+    first = _first_of_a_kind(tree)
+    if first:
+        tree = {**tree, "appends": [tree["appends"][index] for index in first]}
+    errors = Draft202012Validator(schema()).iter_errors(tree)
+    found = sorted((_schema_place(error.path, first), error.message[:300]) for error in errors)
+    return tuple(SequenceError(message, where=where or "the sequence") for where, message in found)
+
+
+def _first_of_a_kind(tree: Any) -> list[int]:
+    """Return the appends that differ from all before in more than the names and numbers they use."""
+    appends = tree.get("appends") if isinstance(tree, Mapping) else None
+    if not isinstance(appends, list):
+        return []
+    kinds: dict[str, int] = {}
+    for index, entry in enumerate(appends):
+        kinds.setdefault(json.dumps(_kind(entry), default=repr), index)
+    return sorted(kinds.values())
+
+
+def _kind(entry: Any) -> Any:
+    if not isinstance(entry, Mapping):
+        return entry
+    return {str(key): type(v).__name__ if type(v) in (str, int, float) else v for key, v in entry.items()}
+
+
+def _schema_place(path: Any, first: list[int]) -> str:
+    steps = list(path)
+    if len(steps) > 1 and steps[0] == "appends":
+        return "/".join(map(str, [f"append {first[steps[1]]}", *steps[2:]]))
+    return "/".join(map(str, steps))
 
 
 # --- writing -------------------------------------------------------------------------------------

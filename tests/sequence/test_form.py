@@ -183,6 +183,13 @@ def test_an_append_that_is_wrong_is_refused_with_its_number(append, words):
     assert error.value.where == "append 1"
 
 
+def test_the_schema_names_the_append_that_it_refuses():
+    appends = [{"pulse": "ten", "element": i} for i in range(20)] + [{"pulse": "ten", "widht": 3.0}]
+    (problem,) = schema_problems(tree(*appends))
+    assert problem.where == "append 20"
+    assert "widht" in str(problem)
+
+
 def test_all_that_is_wrong_with_a_file_comes_at_once():
     with pytest.raises(SequenceError) as error:
         SequenceWrapper.from_dict(
