@@ -158,7 +158,11 @@ def _last_byte(descriptor: int, size: int) -> bytes:
 
 def make_folder(folder: Path, *, durable: bool = True, mode: int | None = None) -> None:
     """Make `folder` and what is missing above it, so that its name survives a power cut."""
-    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    missing = []
+    for each in (folder, *folder.parents):
+        if each.exists():
+            break
+        missing.append(each)
     with reporting("make", folder):
         for each in reversed(missing):
             each.mkdir(exist_ok=True)

@@ -263,6 +263,12 @@ def acquire(
     return _joined(parts)
 
 
+def seed_of(backend: Backend) -> dict[str, int]:
+    """Return the seed that a simulating backend really used, as a root attribute of the result."""
+    seed = getattr(backend, "seed", None)
+    return {} if seed is None else {"seed": int(seed)}
+
+
 def _checked(iq: Labelled | None, raw: Labelled | None, prepared: Prepared) -> Acquisition:
     from qtrl_spool.processing import demodulate
 
@@ -347,12 +353,10 @@ def _provenance(prepared: Prepared) -> dict[str, Any]:
     import h5py
 
     config, settings = prepared.config, prepared.settings
-    seed = config.get("simulator/seed", None)
     return {
         "config_version": -1 if config.version is None else config.version,
         "config_sha256": config.sha256,
         "program_sha256": prepared.sequence.program.sha256,
-        "seed": "" if seed is None else seed,
         "n_reps": settings.n_reps,
         "n_batches": settings.n_batches,
         "sample_rate": prepared.sequence.program.sample_rate,

@@ -36,7 +36,7 @@ from qtrl_spool.job import (
     utc,
 )
 from qtrl_spool.spool import drops, tickets
-from qtrl_spool.spool.accepting import Taken, parse_taken
+from qtrl_spool.spool.accepting import Taken, parse_taken, shortened
 from qtrl_spool.spool.journal import Journal, read_events, read_status
 from qtrl_spool.spool.layout import DEFAULT_PRIORITY, Layout
 from qtrl_spool.spool.settings import Settings
@@ -62,6 +62,8 @@ class Intake:
         Its name.
     default:
         Returns the default configuration in force.
+    was_renamed:
+        Whether a path was seen to be renamed in: such a drop is whole.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class Intake:
         journal: Journal,
         server: str,
         default: Callable[[], Configuration],
+        was_renamed: Callable[[Path], bool],
     ) -> None:
         self._layout = layout
         self._settings = settings
         self._journal = journal
         self._server = server
         self._default = default
+        self._was_renamed = was_renamed
         self._limits = Limits.from_dict(settings.limits)
         self._stillness = drops.Stillness()
         self._moves = tickets.Tickets(layout, durable=settings.durable)
@@ -91,10 +95,11 @@ class Intake:
         Afterwards `recheck_after_s` says when an unfinished drop should be looked at again, None if
         there is none.
         """
-        fs.make_folder(self._layout.accepting_by(self._server))
         self.recheck_after_s = None
         ended = self.go_on()
-        for priority, path in self._drops():
+        found = self._drops()
+        self._stillness.keep(path for _, path in found)
+        for priority, path in found:
             ended += self._look(priority, path)
         return ended
 
@@ -106,7 +111,7 @@ class Intake:
                 is_priority = not folder and parse_priority(name) and (place / name).is_dir()
                 if not is_priority and not drops.is_ignored(name):
                     found.append((number, place / name))
-        return found
+        return sorted(found, key=_arrival)
 
     def _look(self, priority: int, path: Path) -> int:
         seen = drops.look(
@@ -116,6 +121,7 @@ class Intake:
             limits=self._limits,
             settle_s=self._settings.settle_s,
             abandoned_s=self._settings.abandoned_s,
+            renamed=self._was_renamed(path),
         )
         if isinstance(seen, drops.Incomplete):
             sooner = [each for each in (self.recheck_after_s, seen.recheck_after_s) if each is not None]
@@ -130,7 +136,7 @@ class Intake:
     def _take(self, priority: int, path: Path, seen: drops.Whole | drops.Bad) -> int:
         bundle = seen.bundle if isinstance(seen, drops.Whole) else None
         job_id = self._id_for(path, bundle, seen)
-        taken = Taken(priority, job_id, path.name)
+        taken = Taken(priority, job_id, shortened(path.name))
         target = self._layout.accepting_by(self._server) / taken.file_name
         if not fs.move(path, target, durable=self._settings.durable):
             return 0
@@ -144,7 +150,8 @@ class Intake:
         wanted = path.name.removesuffix(DROP_SUFFIX)
         if is_id(wanted) and wanted != path.name and self._may_have(wanted, seen):
             return wanted
-        name = job_name(bundle, path.name) if bundle else _stem(path.name)
+        stem = _stem(shortened(path.name))
+        name = job_name(bundle, stem) if bundle else stem
         return make_id(name, now=datetime.now(UTC), letters=new_letters())
 
     def _may_have(self, job_id: str, seen: drops.Whole | drops.Bad) -> bool:
@@ -257,6 +264,12 @@ class Intake:
         waiting = [*tickets.queued(self._layout), *tickets.held(self._layout), *tickets.running(self._layout)]
         self._last_order = max([self._last_order, *(each.ticket.order for each in waiting)]) + 1
         return self._last_order
+
+
+def _arrival(drop: tuple[int, Path]) -> tuple[int, str]:
+    """Return the sort key of drops that were found by one scan: as the storage saw them arrive."""
+    facts = fs.facts(drop[1])
+    return (facts.st_ctime_ns if facts else 0), drop[1].name
 
 
 def _stem(name: str) -> str:

@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from qtrl_spool import __version__, fs
@@ -59,6 +60,8 @@ class Server:
         As people know it.
     drain:
         Whether to end when nothing is queued, running or settling.
+    events:
+        Whether to listen for events of the file system; without, scans do all the work.
     """
 
     def __init__(
@@ -69,18 +72,23 @@ class Server:
         make_backend: Callable[[], Backend],
         backend_name: str = "simulator",
         drain: bool = False,
+        events: bool = True,
     ) -> None:
         self.layout = layout
         self.name = servers.check_name(name)
         self.settings: Settings = read_settings(layout.mark)
         self._drain = drain
+        self._events = events
         self._backend_name = backend_name
         durable = self.settings.durable
         self._journal = Journal(layout, name, durable=durable)
         self._moves = tickets.Tickets(layout, durable=durable)
         self._outcome = Outcome(layout, self._journal, self._moves, name)
         self._store = ConfigStore(layout.config)
-        self._intake = Intake(layout, self.settings, self._journal, name, self._store.current)
+        self._wake = Wake()
+        self._intake = Intake(
+            layout, self.settings, self._journal, name, self._store.current, self._wake.was_renamed
+        )
         self._steering = Steering(
             layout,
             self.settings,
@@ -90,9 +98,9 @@ class Server:
             name,
             self._store,
             self._stop_running,
+            self._wake.was_renamed,
         )
         self._watch = Watch(layout, name, self.settings.lease_s)
-        self._wake = Wake()
         self._worker = Worker(make_backend, self._wake.set, durable=durable)
         self._order: Order | None = None
         self._cancelled: str | None = None
@@ -118,17 +126,24 @@ class Server:
             If a server of that name is running.
         """
         with servers.holding_name(self.layout, self.name):
+            self._make_room()
             recover(self.layout, self._outcome, self.name, self.settings.max_attempts)
             self._worker.begin()
-            self._wake.watch(
-                (self.layout.incoming, self.layout.requests, self.layout.queue, self.layout.config)
-            )
+            if self._events:
+                self._wake.watch(self._watched())
             try:
                 while not self._over():
                     self._guarded_step()
                     self._wake.wait(self._patience())
             finally:
                 self._close()
+
+    def _watched(self) -> tuple[Path, ...]:
+        return self.layout.incoming, self.layout.requests, self.layout.queue, self.layout.config
+
+    def _make_room(self) -> None:
+        fs.make_folder(self.layout.accepting_by(self.name))
+        fs.make_folder(self.layout.claimed_by(self.name))
 
     def stop(self) -> None:
         """Ask the server to end: the running job stops after its batch and goes back to the queue.
@@ -158,10 +173,12 @@ class Server:
             return True
         return self._drain and self._trouble is None and not self._busy
 
-    _busy = True
+    _busy, _moved = True, False
 
     def _patience(self) -> float:
         """Return for how long (s) the loop may wait for an event."""
+        if self._moved and not self._trouble:
+            return 0.0
         waits = [
             self.settings.scan_s,
             self._intake.recheck_after_s,
@@ -187,6 +204,7 @@ class Server:
 
     def step(self) -> None:
         """Look at everything once and do what there is to do."""
+        self._make_room()
         self._take_reports()
         n_answered = self._steering.scan()
         n_drops = self._intake.scan()
@@ -196,8 +214,9 @@ class Server:
         self._hurry_up()
         self._write_snapshot()
         self._write_heartbeat()
+        self._moved = bool(n_answered or n_drops or claimed)
         unsettled = self._intake.recheck_after_s is not None or self._steering.recheck_after_s is not None
-        self._busy = bool(n_answered or n_drops or claimed or unsettled or self._order is not None)
+        self._busy = bool(self._moved or unsettled or self._order is not None)
 
     def _refresh_config(self) -> None:
         refused = self._store.refresh(now=self._journal.now())

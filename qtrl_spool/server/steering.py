@@ -54,6 +54,8 @@ class Steering:
         The default configuration.
     stop_running:
         Called with a job id, why, and whether at once, to stop the job that this server runs.
+    was_renamed:
+        Whether a path was seen to be renamed in: such a request is whole.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Steering:
         server: str,
         store: ConfigStore,
         stop_running: Callable[[str, str, bool], None],
+        was_renamed: Callable[[Path], bool],
     ) -> None:
         self._layout = layout
         self._settings = settings
@@ -75,6 +78,7 @@ class Steering:
         self._server = server
         self._store = store
         self._stop_running = stop_running
+        self._was_renamed = was_renamed
         self._limits = Limits.from_dict(settings.limits)
         self._stillness = drops.Stillness()
         self._folder = layout.accepting_by(server)
@@ -86,7 +90,9 @@ class Steering:
         for name in fs.names(self._folder):
             if name.startswith(_TAKEN):
                 self._answer(self._folder / name, name.removeprefix(_TAKEN))
-        return sum(self._look(name) for name in requests.pending(self._layout))
+        found = requests.pending(self._layout)
+        self._stillness.keep(self._layout.requests / name for name in found)
+        return sum(self._look(name) for name in found)
 
     def _look(self, name: str) -> int:
         path = self._layout.requests / name
@@ -97,6 +103,7 @@ class Steering:
             limits=self._limits,
             settle_s=self._settings.settle_s,
             abandoned_s=self._settings.abandoned_s,
+            renamed=self._was_renamed(path),
         )
         if isinstance(seen, drops.Incomplete):
             sooner = [each for each in (self.recheck_after_s, seen.recheck_after_s) if each is not None]
@@ -124,7 +131,7 @@ class Steering:
         tree: Mapping[str, Any] | None = None
         try:
             tree = self._read(taken)
-            reply: dict[str, Any] = {"ok": True, **self._carry_out(tree, self._who(taken))}
+            reply: dict[str, Any] = {"ok": True, **self._carry_out(tree, self._who(taken), name)}
         except StorageError:
             raise
         except QtrlSpoolError as error:
@@ -144,10 +151,10 @@ class Steering:
             raise seen.error
         raise UsageError("the request is no mapping", hint="write one such as {cancel: JOB}")
 
-    def _carry_out(self, tree: Mapping[str, Any], uid: int) -> dict[str, Any]:
+    def _carry_out(self, tree: Mapping[str, Any], uid: int, name: str) -> dict[str, Any]:
         verb = _checked_verb(tree)
         if verb in {"config", "rollback"}:
-            return self._configure(verb, tree, uid)
+            return self._configure(verb, tree, uid, name)
         place = self._place(str(tree[verb]), uid)
         carry_out = {
             "cancel": self._cancel,
@@ -238,11 +245,11 @@ class Steering:
 
     # ------------------------------------------------------------ configuration
 
-    def _configure(self, verb: str, tree: Mapping[str, Any], uid: int) -> dict[str, Any]:
+    def _configure(self, verb: str, tree: Mapping[str, Any], uid: int, name: str) -> dict[str, Any]:
         why = tree.get("reason")
         if not isinstance(why, str) or not why.strip():
             raise UsageError("the request gives no reason", hint="write reason: WHY, one sentence")
-        about = {"who": fs.user_name(uid), "why": why.strip(), "now": self._journal.now()}
+        about = {"who": fs.user_name(uid), "why": why.strip(), "now": self._journal.now(), "request": name}
         if verb == "rollback":
             version = self._store.rollback(int(tree["rollback"]), **about).version
         else:

@@ -15,6 +15,8 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 _log = logging.getLogger(__name__)
+logging.getLogger("watchdog").setLevel(logging.ERROR)  # it warns of events that come while it stops
+_MOST_RENAMED = 10_000
 _CHANGES = {"created", "moved", "modified", "closed", "deleted"}
 
 
@@ -24,6 +26,7 @@ class Wake(FileSystemEventHandler):
     def __init__(self) -> None:
         self._event = threading.Event()
         self._observer = Observer()
+        self._renamed: set[str] = set()
 
     def watch(self, folders: Iterable[Path]) -> None:
         """Start to watch `folders` and all below them; where that cannot be had, scans must do."""
@@ -36,8 +39,17 @@ class Wake(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Wake the main loop: something changed."""
+        if event.event_type == "moved" and len(self._renamed) < _MOST_RENAMED:
+            self._renamed.add(str(event.dest_path))
         if event.event_type in _CHANGES:
             self._event.set()
+
+    def was_renamed(self, path: Path) -> bool:
+        """Return, once, whether `path` was seen to be renamed in since it was last asked for."""
+        if str(path) not in self._renamed:
+            return False
+        self._renamed.discard(str(path))
+        return True
 
     def set(self) -> None:
         """Wake the main loop."""

@@ -195,8 +195,8 @@ class Worker:
             prepared, backend, stopping=order.stop.is_set, aborting=order.abort.is_set, on_batch=on_batch
         )
         self._report(Phase(order, "processing"))
-        times = {"started": started, "finished": order.now()}
-        image = run.conclude(prepared, data, {**order.identity, **times})
+        facts = {"started": started, "finished": order.now(), **run.seed_of(backend)}
+        image = run.conclude(prepared, data, {**order.identity, **facts})
         self._report(Phase(order, "saving"))
         fs.replace(order.home / claimed_result(order.place.ticket.claim), image, durable=self._durable)
 

@@ -14,6 +14,11 @@ from qtrl_spool.job import is_id
 _LONGEST = 120
 
 
+def shortened(name: str) -> str:
+    """Return the end of a file's name, short enough to have something put before it; in plain UTF-8."""
+    return name.encode(errors="replace")[-_LONGEST:].decode(errors="ignore")
+
+
 @dataclass(frozen=True)
 class Taken:
     """What the name of a taken drop says.
@@ -35,7 +40,7 @@ class Taken:
     @property
     def file_name(self) -> str:
         """The name in ``accepting/<server>/``."""
-        return f"{self.priority}~{self.job_id}~{self.name.encode()[-_LONGEST:].decode(errors='ignore')}"
+        return f"{self.priority}~{self.job_id}~{shortened(self.name)}"
 
 
 def parse_taken(file_name: str) -> Taken | None:

@@ -69,10 +69,10 @@ def short_records(
     }
 
 
-def _short(place: Place, record_of: Callable[[str], Mapping[str, Any] | None], **more: Any) -> dict[str, Any]:
-    record = record_of(place.ticket.job_id) or {"id": place.ticket.job_id, "name": place.ticket.job_id}
-    facts = {"state": place.state.value, "priority": place.ticket.priority, "server": place.server}
-    if place.state is not State.RUNNING:
+def _short(lies: Place, record_of: Callable[[str], Mapping[str, Any] | None], **more: Any) -> dict[str, Any]:
+    record = record_of(lies.ticket.job_id) or {"id": lies.ticket.job_id, "name": lies.ticket.job_id}
+    facts = {"state": lies.state.value, "priority": lies.ticket.priority, "server": lies.server}
+    if lies.state is not State.RUNNING:
         facts["phase"] = None
     return {key: {**record, **facts, **more}.get(key) for key in _SHORT}
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from qtrl_spool import Spool
+from qtrl_spool.create import create_spool
 
 DEADLINE_S = 60.0
 _QUICK = {"settle_s: 2 ": "settle_s: 0.3 ", "scan_s: 1.0 ": "scan_s: 0.2 ", "lease_s: 60 ": "lease_s: 3 "}
@@ -87,8 +88,7 @@ class ServerProcess:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a spool with the shipped configuration, to be copied."""
     root = tmp_path_factory.mktemp("template") / "spool"
-    made = command("init", root)
-    assert made.returncode == 0, made.stderr
+    create_spool(root, who="the tests")
     mark = root / "spool.yaml"
     text = mark.read_text()
     for old, new in _QUICK.items():
