@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from qtrl_spool.errors import SequenceError
 from qtrl_spool.sequence.checks import checked, combined
 from qtrl_spool.sequence.constraints import TableArrays, constraints_of, tree_of
-from qtrl_spool.sequence.envelopes import draw
+from qtrl_spool.sequence.envelopes import SCALING, bare, scaled
 from qtrl_spool.sequence.instances import Instances, instances_of
 from qtrl_spool.sequence.place import place
 from qtrl_spool.sequence.program import PLAY, Program
+from qtrl_spool.sequence.pulse import frozen
 from qtrl_spool.sequence.records import Columns
 from qtrl_spool.sequence.report import placing_problems
 from qtrl_spool.sequence.resolve import Resolver
@@ -190,7 +191,12 @@ def _drawn(used: Ints, resolver: Resolver, sample_rate: float) -> tuple[NDArray[
     offsets = np.zeros(len(envelopes), np.int64)
     offsets[used] = np.cumsum(lengths) - lengths
     drawn = np.empty(int(lengths.sum()), np.complex64)
-    for number in used:
+    kept: tuple[Any, NDArray[np.complex128]] = (None, np.zeros(0, complex))
+    for number in used.tolist():
         env_func, kwargs, n = envelopes[number]
-        drawn[offsets[number] : offsets[number] + n] = draw(env_func, n, kwargs, sample_rate)
+        shape = {name: value for name, value in kwargs.items() if name not in SCALING}
+        key = (env_func, n, frozen(shape))
+        if key != kept[0]:
+            kept = (key, bare(env_func, n, shape, sample_rate))
+        drawn[offsets[number] : offsets[number] + n] = scaled(env_func, kept[1], kwargs)
     return drawn, offsets

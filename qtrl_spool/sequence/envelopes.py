@@ -207,20 +207,30 @@ def draw(env_func: str, n: int, kwargs: Parameters, sample_rate: float) -> NDArr
     samples:
         complex64 [sample].
     """
+    return scaled(env_func, bare(env_func, n, kwargs, sample_rate), kwargs)
+
+
+def bare(env_func: str, n: int, kwargs: Parameters, sample_rate: float) -> Complex:
+    """Return the shape of an envelope before its amplitude and phase, complex128 [sample]; see `draw`."""
     if n == 0:
-        return np.zeros(0, np.complex64)
+        return np.zeros(0, complex)
     shape = SHAPES[env_func]
     parameters = {name: kwargs.get(name, value) for name, value in shape.defaults.items()}
     if parameters.get("sample_rate", 0.0) is None:
         parameters["sample_rate"] = sample_rate
-    samples = shape.function(n, sample_rate, parameters)
-    if shape.scaled:
-        amplitude = amplitude_of(kwargs)
-        if shape.clipped:
-            amplitude = min(max(amplitude, -1.0), 1.0)
-        phase = phase_of(kwargs)
-        samples = samples * (amplitude * complex(math.cos(phase), math.sin(phase)))
-    return samples.astype(np.complex64)
+    return shape.function(n, sample_rate, parameters)
+
+
+def scaled(env_func: str, samples: Complex, kwargs: Parameters) -> NDArray[np.complex64]:
+    """Return the `bare` samples of an envelope with its amplitude and phase, as complex64."""
+    shape = SHAPES[env_func]
+    if not shape.scaled:
+        return samples.astype(np.complex64)
+    amplitude = amplitude_of(kwargs)
+    if shape.clipped:
+        amplitude = min(max(amplitude, -1.0), 1.0)
+    phase = phase_of(kwargs)
+    return (samples * (amplitude * complex(math.cos(phase), math.sin(phase)))).astype(np.complex64)
 
 
 def _are_numbers(value: Any) -> bool:

@@ -30,10 +30,12 @@ OVERRIDES = frozenset((*PULSE_FIELDS, *REAL_FIELDS, *VIRTUAL_FIELDS))
 
 def frozen(value: Any) -> Any:
     """Return a hashable that is equal for equal values and prints alike; arrays count by all their bytes."""
+    if type(value) in (float, str):
+        return value
     if isinstance(value, float | int | np.number) and not isinstance(value, bool):
         return complex(value) if isinstance(value, np.complexfloating) else float(value)
-    if isinstance(value, Mapping):
-        return tuple(sorted((str(key), frozen(entry)) for key, entry in value.items()))
+    if isinstance(value, dict | MappingProxyType | Mapping):
+        return tuple(sorted([(str(key), frozen(entry)) for key, entry in value.items()]))
     if isinstance(value, np.ndarray):
         return (value.dtype.str, value.shape, value.tobytes())
     if isinstance(value, (list, tuple, range)):
