@@ -92,6 +92,23 @@ def serve(spool: Spool) -> Iterator[Callable[..., ServerProcess]]:
         server.close()
 
 
+@pytest.fixture(scope="module")
+def lab(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """Return a running server on a spool that the tests of a module share."""
+    root = tmp_path_factory.mktemp("lab") / "spool"
+    shutil.copytree(made, root)
+    server = ServerProcess(Spool(root)).ready()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def shared(lab: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> Spool:
+    """Return the spool of the shared server, named by the environment."""
+    monkeypatch.setenv("QTRL_SPOOL", str(lab.spool.path))
+    return lab.spool
+
+
 @pytest.fixture(scope="session")
 def job_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a job in one file that takes a moment."""

@@ -26,15 +26,13 @@ def served(serve: Serve) -> ServerProcess:
     return serve().ready()
 
 
-def test_submit_and_wait_ends_well_when_the_job_is_done(
-    run: Run, served: ServerProcess, job_file: Path
-) -> None:
+def test_submit_and_wait_ends_well_when_the_job_is_done(run: Run, shared: Spool, job_file: Path) -> None:
     said = run("submit", job_file, "--wait")
     assert said.status == 0 and run("status", said.out.strip(), "--json").facts["state"] == "done"
 
 
 def test_the_result_is_summed_up_found_and_drawn(
-    run: Run, served: ServerProcess, job_file: Path, tmp_path: Path
+    run: Run, shared: Spool, job_file: Path, tmp_path: Path
 ) -> None:
     job_id = run("submit", job_file, "--wait").out.strip()
     picture = tmp_path / "rabi.png"
@@ -43,20 +41,18 @@ def test_the_result_is_summed_up_found_and_drawn(
     assert path.name == "result.h5" and str(path) in summary and picture.read_bytes().startswith(PNG)
 
 
-def test_the_log_tells_the_way_of_the_job(run: Run, served: ServerProcess, job_file: Path) -> None:
+def test_the_log_tells_the_way_of_the_job(run: Run, shared: Spool, job_file: Path) -> None:
     job_id = run("submit", job_file, "--wait").out.strip()
     events = [each["event"] for each in run("log", job_id, "--json").facts]
     assert events[0] == "accepted" and events[-1] == "committed"
 
 
-def test_config_show_effective_tells_what_the_job_ran_with(
-    run: Run, served: ServerProcess, job_file: Path
-) -> None:
+def test_config_show_effective_tells_what_the_job_ran_with(run: Run, shared: Spool, job_file: Path) -> None:
     job_id = run("submit", job_file, "--wait", "--set", "variables/Q1/freq=5.1e9").out.strip()
     assert run("config", "show", "variables/Q1/freq", "--effective", job_id, "--json").facts == 5.1e9
 
 
-def test_a_job_is_held_moved_released_and_runs(run: Run, served: ServerProcess, job_file: Path) -> None:
+def test_a_job_is_held_moved_released_and_runs(run: Run, shared: Spool, job_file: Path) -> None:
     job_id = run("submit", job_file, "--hold").out.strip()
     until(lambda: run("status", job_id, "--json").facts["state"] == "held")
     said = [run("move", job_id, "low"), run("release", job_id), run("wait", job_id, "--timeout", "30")]
@@ -67,25 +63,21 @@ def test_a_job_is_held_moved_released_and_runs(run: Run, served: ServerProcess, 
     )
 
 
-def test_a_cancelled_job_makes_wait_and_result_end_with_1(
-    run: Run, served: ServerProcess, job_file: Path
-) -> None:
+def test_a_cancelled_job_makes_wait_and_result_end_with_1(run: Run, shared: Spool, job_file: Path) -> None:
     job_id = run("submit", job_file, "--hold").out.strip()
     until(lambda: run("status", job_id, "--json").facts["state"] == "held")
     assert run("cancel", job_id).status == 0
     assert (run("wait", job_id).status, run("result", job_id).status) == (1, 1)
 
 
-def test_what_has_ended_cannot_be_cancelled(run: Run, served: ServerProcess, job_file: Path) -> None:
+def test_what_has_ended_cannot_be_cancelled(run: Run, shared: Spool, job_file: Path) -> None:
     job_id = run("submit", job_file, "--wait").out.strip()
     said = run("cancel", job_id)
     assert said.status == 1 and "done already" in said.err
 
 
-def test_a_rejected_drop_says_why_by_its_status(
-    run: Run, served: ServerProcess, spool: Spool, misspelt: Path
-) -> None:
-    shutil.copy(misspelt, spool.path / "incoming" / "50-normal")
+def test_a_rejected_drop_says_why_by_its_status(run: Run, shared: Spool, misspelt: Path) -> None:
+    shutil.copy(misspelt, shared.path / "incoming" / "50-normal")
     (record,) = until(lambda: run("jobs", "--state", "rejected", "--json").facts)
     assert "Q1/X181" in run("status", record["id"]).out
 
@@ -100,7 +92,7 @@ def test_the_configuration_is_set_compared_and_rolled_back(
     assert spool.config["variables/Q1/freq"] == before
 
 
-def test_a_refused_update_ends_with_1_and_names_the_nearest_key(run: Run, served: ServerProcess) -> None:
+def test_a_refused_update_ends_with_1_and_names_the_nearest_key(run: Run, shared: Spool) -> None:
     said = run("config", "set", "variables/Q1/frq=5.1e9", "-m", "typo")
     assert said.status == 1 and "freq" in said.err
 
@@ -121,10 +113,10 @@ def test_an_update_for_an_older_version_is_a_conflict(run: Run, served: ServerPr
 
 
 def test_a_second_server_of_the_name_is_refused_with_its_holder(
-    run: Run, served: ServerProcess, spool: Spool
+    run: Run, shared: Spool, lab: ServerProcess
 ) -> None:
-    said = command("serve", "--name", served.name, "--spool", spool.path)
-    assert said.returncode == 1 and f"process {served.process.pid}" in said.stderr
+    said = command("serve", "--name", lab.name, "--spool", shared.path)
+    assert said.returncode == 1 and f"process {lab.process.pid}" in said.stderr
 
 
 def test_a_server_ends_well_when_it_is_told_to(served: ServerProcess) -> None:
