@@ -1,7 +1,7 @@
 """How much longer than a bare Python ``--help``, ``status`` and ``queue`` take: the target is 100 ms.
 
 Run it as ``python benchmarks/startup.py``. Each is started many times in a fresh process, in turn, so
-that a busy machine slows all of them alike. On one with other work the fastest run tells more than the median.
+that a busy machine slows all of them alike; on such a one the fastest run tells more than the median.
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ def main() -> None:
             "queue": _words("queue", "--spool", str(spool)),
         }
         times = measured(starts)
-    print(
-        f"{'':<12} {'median':>10} {'fastest':>10}   more than {BARE}: median, fastest; target {TARGET_MS:g} ms"
-    )
+    print(f"{'':<12} {'median':>10} {'fastest':>10}   more than {BARE} (both); target {TARGET_MS:g} ms")
     for name, each in times.items():
         more = [pick(each) - pick(times[BARE]) for pick in (statistics.median, min)]
         verdict = "" if name == BARE else f"   {more[0]:+6.1f} {more[1]:+6.1f}"
