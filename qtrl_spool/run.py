@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import json
 import platform
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +27,10 @@ from qtrl_spool import __version__
 from qtrl_spool.axes import IQ_AXES, RAW_AXES, Labelled
 from qtrl_spool.bundle import Bundle, dump_patch
 from qtrl_spool.config import AcquisitionSettings, Configuration
-from qtrl_spool.errors import AbortedError, BackendError, SequenceError, UnknownPulseError, did_you_mean
+from qtrl_spool.errors import AbortedError, BackendError, SequenceError, did_you_mean
 from qtrl_spool.sequence import (
-    FullScaleWarning,
     Sequence,
     SequenceWrapper,
-    amplitude_problems,
     trigger_samples,
 )
 
@@ -117,56 +114,7 @@ def check(bundle: Bundle, default: Configuration) -> None:
     """
     config = effective(bundle, default)
     wrapper = SequenceWrapper.from_dict(bundle.sequence)
-    unknown = wrapper.pulse_keys() - _known(wrapper.pulse_keys(), config)
-    if unknown:
-        _report(_at_their_appends(wrapper, unknown, config))
-
-
-def _known(keys: set[str], config: Configuration) -> set[str]:
-    def is_known(key: str) -> bool:
-        try:
-            config.pulses[key]
-        except UnknownPulseError:
-            return False
-        return True
-
-    return {key for key in keys if is_known(key)}
-
-
-def _at_their_appends(
-    wrapper: SequenceWrapper, unknown: set[str], config: Configuration
-) -> list[SequenceError]:
-    """Return an error for each append that names an unknown key, the library's own with its place."""
-    problems: list[SequenceError] = []
-    for index, append in enumerate(wrapper.to_dict()["appends"]):
-        for key in sorted(unknown & set(_keys_in(append["pulse"]))):
-            try:
-                config.pulses[key]
-            except UnknownPulseError as error:
-                problems.append(UnknownPulseError(error.message, where=f"append {index}", hint=error.hint))
-    return problems
-
-
-def _keys_in(pulse: Any) -> Iterator[str]:
-    if isinstance(pulse, str):
-        yield pulse
-    else:
-        for each in pulse.values() if isinstance(pulse, Mapping) else pulse:
-            yield from _keys_in(each)
-
-
-def _report(problems: list[SequenceError]) -> None:
-    """Raise the problem, or all of them as one error."""
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        first = problems[0]
-        raise SequenceError(
-            f"{len(problems)} problems, the first: {first.message}",
-            where=first.where,
-            hint=first.hint,
-            problems=tuple(problems),
-        )
+    wrapper.check_keys(config.pulses)
 
 
 def prepare(bundle: Bundle, default: Configuration) -> Prepared:
@@ -179,11 +127,7 @@ def prepare(bundle: Bundle, default: Configuration) -> Prepared:
     """
     config = effective(bundle, default)
     wrapper = SequenceWrapper.from_dict(bundle.sequence)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FullScaleWarning)
-        sequence = wrapper.compile(config.pulses)
-    if not bundle.manifest.clip:
-        _report(list(amplitude_problems(sequence.program)))
+    sequence = wrapper.compile(config.pulses, check_amplitude=not bundle.manifest.clip)
     triggers = trigger_samples(sequence.program, config.pulses)
     return Prepared(
         bundle=bundle,

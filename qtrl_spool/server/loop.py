@@ -2,7 +2,7 @@
 
 ::
 
-    reports of the worker → requests → drops → configuration → claim → queue.json, heartbeat
+    reports of the worker → drops → requests → configuration → claim → queue.json, heartbeat
 
 Each step looks at the spool afresh. The loop alone changes states; the worker thread only runs the
 job and reports. When the storage fails, the step is tried again later and the trouble is said in
@@ -206,8 +206,8 @@ class Server:
         """Look at everything once and do what there is to do."""
         self._make_room()
         self._take_reports()
-        n_answered = self._steering.scan()
         n_drops = self._intake.scan()
+        n_answered = self._steering.scan()
         self._refresh_config()
         self._take_over_dead()
         claimed = self._order is None and self._stop_asked_at is None and self._claim()

@@ -29,6 +29,7 @@ from qtrl_spool.errors import (
 from qtrl_spool.job import State, is_id
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.spool import drops, requests
+from qtrl_spool.spool.find import is_arriving
 from qtrl_spool.spool.journal import Journal, read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.settings import Settings
@@ -109,7 +110,7 @@ class Steering:
             sooner = [each for each in (self.recheck_after_s, seen.recheck_after_s) if each is not None]
             self.recheck_after_s = min(sooner, default=None)
             return 0
-        if isinstance(seen, drops.Ignored) or (isinstance(seen, drops.Text) and self._is_others(seen.tree)):
+        if isinstance(seen, drops.Ignored) or (isinstance(seen, drops.Text) and self._must_wait(seen.tree)):
             return 0
         target = self._folder / f"{_TAKEN}{name}"
         if not fs.move(path, target, durable=self._settings.durable):
@@ -117,13 +118,15 @@ class Steering:
         self._answer(target, name)
         return 1
 
-    def _is_others(self, tree: object) -> bool:
-        """Whether the request is about a job that another server runs."""
+    def _must_wait(self, tree: object) -> bool:
+        """Whether the request is about a job that another server runs, or that is not accepted yet."""
         verb = _verb(tree) if isinstance(tree, Mapping) else None
         if verb is None or not isinstance(tree, Mapping) or not is_id(str(tree[verb])):
             return False
         place = find(self._layout, str(tree[verb]))
-        return place is not None and place.state is State.RUNNING and place.server != self._server
+        if place is None:
+            return is_arriving(self._layout, str(tree[verb]))
+        return place.state is State.RUNNING and place.server != self._server
 
     # ------------------------------------------------------------ answer
 

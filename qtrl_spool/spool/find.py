@@ -79,6 +79,11 @@ def drop(layout: Layout, full_id: str) -> Path | None:
     return next((path for each in folders if fs.exists(path := each / f"{full_id}{DROP_SUFFIX}")), None)
 
 
+def is_arriving(layout: Layout, full_id: str) -> bool:
+    """Return whether a drop of that id lies in ``incoming/`` or is being accepted."""
+    return any(each == full_id for each, _ in _unaccepted(layout))
+
+
 def arriving(layout: Layout) -> list[str]:
     """Return the paths below ``incoming/`` of what was dropped and is not yet accepted, by name."""
     found = []
