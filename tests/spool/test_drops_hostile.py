@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -206,15 +207,14 @@ def as_nobody():
 
 
 @pytest.fixture
-def private(tmp_path):
+def private():
     """Return the path of a drop that only its owner may read, in a box that others may read."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.owner() == Path.home().owner() and folder.parts[-1].startswith(("pytest-", tmp_path.name)):
-            folder.chmod(0o755)
-    path = tmp_path / "rabi.json"
-    path.write_bytes(SEQUENCE)
-    path.chmod(0o600 if os.geteuid() == 0 else 0)
-    return path
+    with tempfile.TemporaryDirectory() as box:
+        Path(box).chmod(0o755)
+        path = Path(box) / "rabi.json"
+        path.write_bytes(SEQUENCE)
+        path.chmod(0o600 if os.geteuid() == 0 else 0)
+        yield path
 
 
 def test_a_file_that_may_not_be_read_is_refused_with_the_remedy_when_it_has_settled(private):
