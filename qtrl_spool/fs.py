@@ -136,6 +136,19 @@ def move(source: Path, target: Path, *, durable: bool = True) -> bool:
     return exists(target)
 
 
+def is_immovable(error: StorageError) -> bool:
+    """Return whether a move failed because the mover may not, or because it would cross file systems."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in {errno.EACCES, errno.EPERM, errno.EXDEV}
+
+
+def fingerprint(path: Path) -> str:
+    """Return a text that changes when a file, or a folder's list of files, is changed or made anew."""
+    entries = [path, *(path / name for name in names(path))]
+    seen = [(each.name, facts(each)) for each in entries]
+    return repr([(name, at.st_ino, at.st_size, at.st_mtime_ns) for name, at in seen if at is not None])
+
+
 def append_line(path: Path, line: str, *, durable: bool = True) -> None:
     """Append one line; a line torn by an earlier death is closed first."""
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

@@ -9,15 +9,19 @@
       → (the drop is removed)
 
 A death after any arrow is mended by going through the rest again: every step can be done twice.
-The drop itself is never the ticket: whoever dropped it may still hold it open.
+The drop itself is never the ticket: whoever dropped it may still hold it open. A drop that the
+server may read but not move (somebody else's folder) is copied instead, under an id that follows
+from what it is, so that it is run once however often it is seen.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +29,7 @@ from typing import Any
 from qtrl_spool import fs, run
 from qtrl_spool.bundle import Bundle, Limits, job_name, pack
 from qtrl_spool.config import Configuration
-from qtrl_spool.errors import QtrlSpoolError, SubmitterError
+from qtrl_spool.errors import BundleError, QtrlSpoolError, StorageError, SubmitterError
 from qtrl_spool.job import (
     DROP_SUFFIX,
     ID_LETTERS,
@@ -35,8 +39,9 @@ from qtrl_spool.job import (
     parse_priority,
     utc,
 )
-from qtrl_spool.spool import drops, tickets
+from qtrl_spool.spool import drops, servers, tickets
 from qtrl_spool.spool.accepting import Taken, parse_taken, shortened
+from qtrl_spool.spool.find import is_arriving
 from qtrl_spool.spool.journal import Journal, read_events, read_status
 from qtrl_spool.spool.layout import DEFAULT_PRIORITY, Layout
 from qtrl_spool.spool.settings import Settings
@@ -85,6 +90,7 @@ class Intake:
         self._stillness = drops.Stillness()
         self._moves = tickets.Tickets(layout, durable=settings.durable)
         self._last_order = 0
+        self._copied: dict[Path, str] = {}
         self.recheck_after_s: float | None = None
 
     # ------------------------------------------------------------ look
@@ -99,6 +105,7 @@ class Intake:
         ended = self.go_on()
         found = self._drops()
         self._stillness.keep(path for _, path in found)
+        self._copied = {path: self._copied[path] for _, path in found if path in self._copied}
         for priority, path in found:
             ended += self._look(priority, path)
         return ended
@@ -107,13 +114,14 @@ class Intake:
         found = []
         for folder, number in (("", DEFAULT_PRIORITY), *self._layout.priorities().items()):
             place = self._layout.incoming / folder
-            for name in fs.names(place):
-                is_priority = not folder and parse_priority(name) and (place / name).is_dir()
-                if not is_priority and not drops.is_ignored(name):
-                    found.append((number, place / name))
+            inner = set() if folder else {each for each in fs.folders(place) if parse_priority(each)}
+            names = (name for name in fs.names(place) if name not in inner and not drops.is_ignored(name))
+            found += [(number, place / name) for name in names]
         return sorted(found, key=_arrival)
 
     def _look(self, priority: int, path: Path) -> int:
+        if path in self._copied and self._copied[path] == fs.fingerprint(path):
+            return 0
         seen = drops.look(
             path,
             self._stillness,
@@ -138,11 +146,36 @@ class Intake:
         job_id = self._id_for(path, bundle, seen)
         taken = Taken(priority, job_id, shortened(path.name))
         target = self._layout.accepting_by(self._server) / taken.file_name
-        if not fs.move(path, target, durable=self._settings.durable):
-            return 0
-        self._stillness.forget(path)
         error = seen.error if isinstance(seen, drops.Bad) else None
+        try:
+            if not fs.move(path, target, durable=self._settings.durable):
+                return 0
+        except StorageError as trouble:
+            if not fs.is_immovable(trouble):
+                raise
+            return self._copy(taken, path, seen)
+        self._stillness.forget(path)
         self._finish(target, taken, error)
+        return 1
+
+    def _copy(self, taken: Taken, path: Path, seen: drops.Whole | drops.Bad) -> int:
+        """Take a copy of a drop that the server may not move, unless any server took one before."""
+        mark = fs.fingerprint(path)
+        self._copied[path] = mark
+        facts = fs.facts(path)
+        if facts is None:
+            return 0
+        copy = replace(taken, job_id=_id_of_copy(path, mark, facts.st_mtime), uid=facts.st_uid)
+        target = (
+            self._layout.accepting_by(self._server) / replace(copy, name=copy.name + DROP_SUFFIX).file_name
+        )
+        with servers.claiming(self._layout):
+            if is_arriving(self._layout, copy.job_id) or read_status(self._layout, copy.job_id):
+                return 0
+            data = pack(seen.bundle) if isinstance(seen, drops.Whole) else b""
+            fs.replace(target, data, durable=self._settings.durable)
+        _log.info("copied %s: it may not be moved, and can be removed by its owner", path.name)
+        self._finish(target, copy, seen.error if isinstance(seen, drops.Bad) else None)
         return 1
 
     def _id_for(self, path: Path, bundle: Bundle | None, seen: drops.Whole | drops.Bad) -> str:
@@ -186,12 +219,26 @@ class Intake:
         try:
             if error is not None:
                 raise error
-            whole = drops.take(path, self._limits, name=taken.name)
-            run.check(whole.bundle, self._default())
+            whole = self._checked(path, taken)
         except SubmitterError as problem:
             self._reject(path, taken, problem)
         else:
             self._accept(path, taken, whole)
+
+    def _checked(self, path: Path, taken: Taken) -> drops.Whole:
+        """Return what a taken drop says, checked as far as acceptance does."""
+        try:
+            whole = drops.take(path, self._limits, name=path.name if taken.uid is not None else taken.name)
+            run.check(whole.bundle, self._default())
+        except (QtrlSpoolError, OSError):
+            raise
+        except Exception as error:
+            _log.exception("cannot read %s", taken.name)
+            raise BundleError(
+                f"the server could not read it: {type(error).__name__}: {str(error)[:200]}",
+                hint="this should not happen: please report it together with the drop",
+            ) from error
+        return whole
 
     def _accept(self, path: Path, taken: Taken, whole: drops.Whole) -> None:
         bundle = whole.bundle
@@ -220,7 +267,7 @@ class Intake:
             taken.job_id,
             0,
             "accepted",
-            **self._who(path, bundle.manifest.user),
+            **self._who(path, taken, bundle.manifest.user),
             name=job_name(bundle, _stem(taken.name)),
             priority=taken.priority,
             tags=list(bundle.manifest.tags),
@@ -242,7 +289,7 @@ class Intake:
                 taken.job_id,
                 0,
                 "rejected",
-                **self._who(path, None),
+                **self._who(path, taken, None),
                 name=_stem(taken.name),
                 priority=taken.priority,
                 error=problem.record(),
@@ -252,9 +299,9 @@ class Intake:
         _log.warning("rejected %s: %s", taken.name, problem)
 
     @staticmethod
-    def _who(path: Path, label: str | None) -> dict[str, Any]:
+    def _who(path: Path, taken: Taken, label: str | None) -> dict[str, Any]:
         facts = fs.facts(path)
-        uid = facts.st_uid if facts else -1
+        uid = taken.uid if taken.uid is not None else facts.st_uid if facts else -1
         now = datetime.now(UTC)
         dropped = datetime.fromtimestamp(facts.st_mtime, UTC) if facts else now
         return {"uid": uid, "user": label or fs.user_name(uid), "submitted": utc(min(dropped, now))}
@@ -264,6 +311,13 @@ class Intake:
         waiting = [*tickets.queued(self._layout), *tickets.held(self._layout), *tickets.running(self._layout)]
         self._last_order = max([self._last_order, *(each.ticket.order for each in waiting)]) + 1
         return self._last_order
+
+
+def _id_of_copy(path: Path, mark: str, mtime: float) -> str:
+    """Return the id of the copy of a drop: the same for the same drop, whoever looks at it."""
+    digest = hashlib.sha256(f"{path.name}\0{mark}".encode(errors="replace")).digest()
+    letters = "".join(ID_LETTERS[byte % len(ID_LETTERS)] for byte in digest[:5])
+    return make_id(_stem(shortened(path.name)), now=datetime.fromtimestamp(mtime, UTC), letters=letters)
 
 
 def _arrival(drop: tuple[int, Path]) -> tuple[int, str]:

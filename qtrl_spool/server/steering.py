@@ -19,6 +19,7 @@ from qtrl_spool import fs
 from qtrl_spool.bundle import Limits
 from qtrl_spool.config import ConfigStore
 from qtrl_spool.errors import (
+    InternalError,
     NotFoundError,
     OperatorError,
     QtrlSpoolError,
@@ -135,10 +136,14 @@ class Steering:
         try:
             tree = self._read(taken)
             reply: dict[str, Any] = {"ok": True, **self._carry_out(tree, self._who(taken), name)}
-        except StorageError:
+        except (StorageError, OSError):
             raise
         except QtrlSpoolError as error:
             reply = {"ok": False, "message": str(error), "error": error.record()}
+        except Exception as error:  # noqa: BLE001 - no request, whatever is in it, may stop the server
+            _log.exception("cannot carry out %s", name)
+            mistake = InternalError(f"{type(error).__name__}: {str(error)[:200]}", hint="please report it")
+            reply = {"ok": False, "message": str(mistake), "error": mistake.record()}
         reply |= {"at": self._journal.now(), "by": self._server}
         requests.settle(self._layout, name, tree, reply)
         fs.remove(taken)

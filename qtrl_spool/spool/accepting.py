@@ -2,16 +2,19 @@
 
 A server takes a drop by renaming it to ``accepting/<server>/<priority>~<job-id>~<name>``: that
 rename decides between servers, and the name carries all that acceptance needs, so that a server
-that dies in between goes on with the same id after a restart. Pure.
+that dies in between goes on with the same id after a restart. A copy of a drop that could not be
+renamed is called ``<priority>+<uid>~…``: it is the server's own file, but not its job. Pure.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from qtrl_spool.job import is_id
 
 _LONGEST = 120
+_TAKEN = re.compile(r"(?P<priority>\d+)(?:\+(?P<uid>\d+))?~(?P<id>[^~]+)~(?P<name>.+)", re.DOTALL)
 
 
 def shortened(name: str) -> str:
@@ -31,22 +34,26 @@ class Taken:
         The id that the job will have.
     name:
         The end of the name that it was dropped under.
+    uid:
+        Number of the user who dropped it, if it is a copy; else its file's owner tells.
     """
 
     priority: int
     job_id: str
     name: str
+    uid: int | None = None
 
     @property
     def file_name(self) -> str:
         """The name in ``accepting/<server>/``."""
-        return f"{self.priority}~{self.job_id}~{shortened(self.name)}"
+        owner = "" if self.uid is None else f"+{self.uid}"
+        return f"{self.priority}{owner}~{self.job_id}~{shortened(self.name)}"
 
 
 def parse_taken(file_name: str) -> Taken | None:
     """Return what the name of a taken drop says, or None if it is none."""
-    priority, _, rest = file_name.partition("~")
-    job_id, _, name = rest.partition("~")
-    if not priority.isdigit() or not is_id(job_id) or not name:
+    match = _TAKEN.fullmatch(file_name)
+    if match is None or not is_id(match["id"]):
         return None
-    return Taken(int(priority), job_id, name)
+    uid = None if match["uid"] is None else int(match["uid"])
+    return Taken(int(match["priority"]), match["id"], match["name"], uid)
