@@ -3,6 +3,7 @@
 ==================  ==========================================================================
 module              one line
 ==================  ==========================================================================
+``places``          what a message points at: a place in a text, and the line that it shows
 ``tree``            frozen mappings and lists, reached by slash paths, that know their place
 ``yaml12``          YAML 1.2 as physicists write it, with limits, no code ever runs
 ``merge``           the one pure merge of a patch, and its inverse, the difference

@@ -34,7 +34,6 @@ from qtrl_spool.config.tree import (
     place_of,
 )
 from qtrl_spool.config.validate import validate
-from qtrl_spool.config.yaml12 import excerpt_of
 from qtrl_spool.errors import ConfigError, PatchError
 
 if TYPE_CHECKING:
@@ -51,11 +50,9 @@ class Configuration:
     documents:
         Trees by the names of their documents (``variables``, ``pulses``, ``adc``, …), as written.
     texts:
-        The texts they were read from, by file name, for messages that show a line.
+        The texts they were read from, by file name.
     version:
         Its number in the store.
-    sources:
-        The file name of each document.
 
     Attributes
     ----------
@@ -65,6 +62,8 @@ class Configuration:
         What was merged last, in its one form; an empty tree if nothing was.
     default:
         What it was merged from, or None.
+    texts:
+        The texts that `default` was read from, or this one if nothing was merged; empty if it was not read.
     derived:
         How each derived variable follows from others, by its path in the variables.
     unresolved:
@@ -90,14 +89,12 @@ class Configuration:
         *,
         texts: Mapping[str, str] | None = None,
         version: int | None = None,
-        sources: Mapping[str, str] | None = None,
     ) -> None:
         self._raw = Tree({name: freeze(tree, (name,)) for name, tree in documents.items()})
         self.version = version
         self.patch = Tree({})
         self.default: Configuration | None = None
-        self._texts = dict(texts or {})
-        self._sources = dict(sources or {})
+        self.texts: Mapping[str, str] = MappingProxyType(dict(texts or {}))
         self._resolve(None)
         self._check(None)
 
@@ -110,8 +107,7 @@ class Configuration:
         ConfigError
             All problems of all files.
         """
-        documents, sources = parse_documents(texts)
-        return cls(documents, texts=texts, version=version, sources=sources)
+        return cls(parse_documents(texts), texts=texts, version=version)
 
     def merged(self, patch: Mapping[Any, Any]) -> Configuration:
         """Return the configuration that `patch` makes of this one, which stays as it is.
@@ -125,16 +121,28 @@ class Configuration:
         """
         normal = parse_patch(patch)
         new = object.__new__(Configuration)
-        new._raw = merged(self._raw, normal)
+        new._raw = self._merged(normal)
         new.version = self.version
         new.patch = normal
         new.default = self
-        new._texts = self._texts
-        new._sources = self._sources
+        new.texts = self.texts
         new._resolve(self)
-        new._refuse_derived(self)
+        raise_all([*_derived_ones(new.derived, normal, whole=True)])
         new._check(self)
         return new
+
+    def _merged(self, patch: Tree) -> Tree:
+        """Return the documents with the patch; a derived variable in it is told as that alone."""
+        problems: list[PatchError] = [*_derived_ones(self.derived, patch, whole=False)]
+        places = {each.where for each in problems}
+        try:
+            raw = merged(self._raw, patch)
+        except PatchError as error:
+            others = (each for each in error.problems if each.where not in places)
+            raise_all([*problems, *others])
+            raise
+        raise_all(problems)
+        return raw
 
     def _resolve(self, old: Configuration | None) -> None:
         """Make the effective documents, taking over from `old` what did not change."""
@@ -178,25 +186,6 @@ class Configuration:
         before = old._resolutions.get(str(name)) if old else None
         return names.resolve(str(name), tree, self._table, before=before, changed=changed)
 
-    def _refuse_derived(self, default: Configuration) -> None:
-        """Refuse a patch that says a derived variable."""
-        patched = self.patch.get(VARIABLES)
-        problems: list[PatchError] = []
-        for path, derivation in self.derived.items():
-            said, whole = _said(patched, path)
-            if said is None or (whole and _close(said, derivation.value)):
-                continue
-            first = derivation.terms[0][1]
-            rest = "".join(f" {'-' if sign > 0 else '+'} {each}" for sign, each in derivation.terms[1:])
-            problems.append(
-                PatchError(
-                    f"it is derived: {derivation.formula}",
-                    where=_where(place_of(self.patch, (VARIABLES, *path.split("/"))), f"variables/{path}"),
-                    hint=f"set variables/{first} instead, to the value that you want{rest}",
-                )
-            )
-        raise_all(problems)
-
     def _check(self, old: Configuration | None) -> None:
         """Validate what differs from `old`; a patch may not say names that stand for nothing."""
         problems = [
@@ -215,10 +204,8 @@ class Configuration:
 
     def _located(self, path: Path, message: str, hint: str | None, *, of_key: bool = False) -> ConfigError:
         place = place_of(self._raw, path, of_key=of_key)
-        text = self._texts.get(place.name) if place else None
-        excerpt = excerpt_of(text, place.line, place.column) if place and text is not None else None
-        where = _where(place, join_path(path))
-        return ConfigError(message, where=where, hint=hint, excerpt=excerpt)
+        excerpt = place.excerpt if place else None
+        return ConfigError(message, where=_where(place, join_path(path)), hint=hint, excerpt=excerpt)
 
     def _why_unresolved(self, each: names.Unresolved) -> str:
         return each.message(self._table)
@@ -307,7 +294,19 @@ class Configuration:
     @cached_property
     def sha256(self) -> str:
         """Return the SHA-256 of the documents as written: of their values, not of their layout."""
-        return hashlib.sha256(canonical(self._raw).encode()).hexdigest()
+        documents = (f"{canonical(name)}:{self._canonical[name]}" for name in sorted(self._canonical))
+        return hashlib.sha256(f"{{{','.join(documents)}}}".encode()).hexdigest()
+
+    @cached_property
+    def _canonical(self) -> dict[str, str]:
+        """The canonical text of each document; what a patch left alone is not written again."""
+        old = self.default
+        return {
+            name: old._canonical[name]
+            if old is not None and old.documents.get(name) is tree
+            else canonical(tree)
+            for name, tree in self.documents.items()
+        }
 
     def dump(self) -> str:
         """Return all effective documents as one YAML text."""
@@ -328,6 +327,33 @@ _EMPTY = Tree({})
 
 def _where(place: Any, path: str) -> str:
     return f"{place}: {path}" if place else path
+
+
+def _derived_ones(
+    derived: Mapping[str, names.Derivation], patch: Tree, *, whole: bool
+) -> Iterator[PatchError]:
+    """Yield an error for each derived variable that a patch says.
+
+    Parameters
+    ----------
+    derived:
+        Before the patch for values (`whole` false), after it for whole new groups, which may hold the
+        value that follows.
+    """
+    patched = patch.get(VARIABLES)
+    for path, derivation in derived.items():
+        said, is_whole = _said(patched, path)
+        if said is None or is_whole != whole or (whole and _close(said, derivation.value)):
+            continue
+        place = place_of(patch, (VARIABLES, *path.split("/")), of_key=True)
+        first = derivation.terms[0][1]
+        rest = "".join(f" {'-' if sign > 0 else '+'} {each}" for sign, each in derivation.terms[1:])
+        yield PatchError(
+            f"it is derived: {derivation.formula}",
+            where=_where(place, f"variables/{path}"),
+            hint=f"set variables/{first} instead, to the value that you want{rest}",
+            excerpt=place.excerpt if place else None,
+        )
 
 
 def _said(patch: Any, path: str) -> tuple[Any, bool]:

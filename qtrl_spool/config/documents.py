@@ -36,8 +36,8 @@ def document_name(file_name: str) -> str:
     return file_name.rpartition(".")[0].casefold()
 
 
-def parse_documents(texts: Mapping[str, str]) -> tuple[dict[str, Tree], dict[str, str]]:
-    """Return the documents that texts hold, and the file of each.
+def parse_documents(texts: Mapping[str, str]) -> dict[str, Tree]:
+    """Return the documents that texts hold.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def parse_documents(texts: Mapping[str, str]) -> tuple[dict[str, Tree], dict[str
         except ConfigError as error:
             problems.extend(error.problems)
     raise_all(problems)
-    return documents, sources
+    return documents
 
 
 def _parse_document(text: str, file_name: str) -> Tree:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from qtrl_spool.config.documents import raise_all
+from qtrl_spool.config.places import place_at
 from qtrl_spool.config.tree import (
     DELETE,
     Delete,
@@ -30,7 +31,6 @@ from qtrl_spool.config.tree import (
     Key,
     New,
     Path,
-    Place,
     Replace,
     Tree,
     check_key,
@@ -39,7 +39,6 @@ from qtrl_spool.config.tree import (
     near,
     own_index,
     own_key,
-    place_at,
 )
 from qtrl_spool.errors import PatchError
 
@@ -101,7 +100,7 @@ def _normal_mapping(tree: Tree, path: Path) -> Tree:
     for key, value in tree.items():
         place = (tree.marks or {}).get(key)
         parts = _parts(key, path, place)
-        normal = _normal(value, (*path, *parts))
+        normal = _normal(value, (*path, *parts), place)
         for part in reversed(parts[1:]):
             normal = Tree({part: normal}, {part: place} if place else None)
         own = own_key(values, parts[0])
@@ -136,45 +135,47 @@ def _combined(one: Any, other: Any, path: Path, place: Any) -> Any:
     return Tree(values, marks or None)
 
 
-def _normal(value: Any, path: Path) -> Any:
+def _normal(value: Any, path: Path, place: Any) -> Any:
+    """Return a value in its one form; `place` holds the marks of the nearest key above, for messages."""
     if isinstance(value, Tree):
-        mark = _json_mark(value, path)
-        return _normal_mark(mark, path) if mark is not None else _normal_mapping(value, path)
+        mark = _json_mark(value, path, place)
+        return _normal_mark(mark, path, place) if mark is not None else _normal_mapping(value, path)
     if isinstance(value, Items):
-        return _value(Items([_normal(each, (*path, i)) for i, each in enumerate(value)], value.marks), path)
-    return _normal_mark(value, path)
+        items = [_normal(each, (*path, i), place) for i, each in enumerate(value)]
+        return _value(Items(items, value.marks), path, place)
+    return _normal_mark(value, path, place)
 
 
-def _json_mark(tree: Tree, path: Path) -> Any:
+def _json_mark(tree: Tree, path: Path, place: Any) -> Any:
     """Return the mark that ``{"$new": …}`` stands for, or None."""
     marked = [key for key in tree if isinstance(key, str) and key.startswith("$")]
     if not marked:
         return None
     key = marked[0]
     if len(tree) > 1 or key not in _JSON_MARKS:
-        raise _problem(path, f"{key!r} must stand alone and be one of '$new', '$replace', '$delete'", None)
+        raise _problem(path, f"{key!r} must stand alone and be one of '$new', '$replace', '$delete'", place)
     value = dict.__getitem__(tree, key)
     if key == "$delete" and value is not True:
-        raise _problem(path, f"'$delete' takes true, not {value!r}", None)
+        raise _problem(path, f"'$delete' takes true, not {value!r}", place)
     return _JSON_MARKS[key](value)
 
 
-def _normal_mark(value: Any, path: Path) -> Any:
+def _normal_mark(value: Any, path: Path, place: Any) -> Any:
     if isinstance(value, New | Replace):
-        return type(value)(_value(_normal(value.value, path), path))
+        return type(value)(_value(_normal(value.value, path, place), path, place))
     return value
 
 
-def _value(value: Any, path: Path) -> Any:
+def _value(value: Any, path: Path, place: Any) -> Any:
     """Return what stands below ``!new`` or ``!replace`` or in a list: a value, no more marks."""
     if isinstance(value, New):
-        return _value(value.value, path)
+        return _value(value.value, path, place)
     if isinstance(value, Delete | Replace):
-        raise _problem(path, "!delete and !replace make no sense inside a new value or a list", None)
+        raise _problem(path, "!delete and !replace make no sense inside a new value or a list", place)
     if isinstance(value, Tree):
-        return Tree({key: _value(each, (*path, key)) for key, each in value.items()}, value.marks)
+        return Tree({key: _value(each, (*path, key), place) for key, each in value.items()}, value.marks)
     if isinstance(value, Items):
-        return Items([_value(each, (*path, i)) for i, each in enumerate(value)], value.marks)
+        return Items([_value(each, (*path, i), place) for i, each in enumerate(value)], value.marks)
     return value
 
 
@@ -290,9 +291,9 @@ def kind_of(value: Any) -> str:
 
 
 def _problem(path: Path, message: str, place: Any, hint: str | None = None) -> PatchError:
-    at = place_at(place[0]) if isinstance(place, tuple) and not isinstance(place, Place) else None
+    at = place_at(place[0]) if place else None
     where = f"{at}: {join_path(path)}" if at else join_path(path)
-    return PatchError(message, where=where or None, hint=hint)
+    return PatchError(message, where=where or None, hint=hint, excerpt=at.excerpt if at else None)
 
 
 def same(a: Any, b: Any) -> bool:

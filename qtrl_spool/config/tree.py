@@ -19,8 +19,9 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
+from qtrl_spool.config.places import Place, place_at
 from qtrl_spool.errors import ConfigError, UnknownPathError
 
 Key = str | int
@@ -31,22 +32,6 @@ _MISSING = object()
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
 _MAX_DEPTH = 100
 _NEAR_MISSES = 3
-
-
-class Place(NamedTuple):
-    """A place in a text; `line` and `column` count from 1."""
-
-    name: str
-    line: int
-    column: int
-
-    def __str__(self) -> str:
-        return f"{self.name}:{self.line}:{self.column}"
-
-
-def place_at(mark: Any) -> Place:
-    """Return the place of a mark of the YAML parser, which counts from 0."""
-    return Place(str(mark.name), mark.line + 1, mark.column + 1)
 
 
 @dataclass(frozen=True)

@@ -28,16 +28,8 @@ from typing import Any
 
 import yaml
 
-from qtrl_spool.config.tree import (
-    DELETE,
-    Items,
-    New,
-    Replace,
-    Tree,
-    check_key,
-    own_key,
-    place_at,
-)
+from qtrl_spool.config.places import Source, excerpt_of, place_at
+from qtrl_spool.config.tree import DELETE, Items, New, Replace, Tree, check_key, own_key
 from qtrl_spool.errors import ConfigError
 
 _NUMBER_START = frozenset("-+.0123456789")
@@ -62,6 +54,7 @@ _SCALARS: dict[str, tuple[type, ...]] = {
 }
 _TEXTS = {"!", _STANDARD + "str", _STANDARD + "timestamp"}
 _MARKS: dict[str, Callable[[Any], Any]] = {"!new": New, "!replace": Replace, "!delete": lambda _: DELETE}
+_TAG_BEFORE = re.compile(r"!\w+$")
 _NO_KEY = object()
 
 
@@ -125,7 +118,7 @@ def parse_yaml(text: str, name: str, *, document: bool = False, limits: Limits =
     except yaml.reader.ReaderError as error:
         raise ConfigError(f"cannot be read: {error.reason}", where=name) from error
     except yaml.MarkedYAMLError as error:
-        raise problem_at(text, error.problem_mark, _in_words(error)) from error
+        raise _unreadable(text, error) from error
 
 
 def problem_at(text: str, mark: Any, message: str, *, hint: str | None = None) -> ConfigError:
@@ -140,19 +133,14 @@ def problem_at(text: str, mark: Any, message: str, *, hint: str | None = None) -
     )
 
 
-def excerpt_of(text: str, line: int, column: int) -> str | None:
-    """Return line number `line` of `text` with a caret below `column`; both count from 1."""
-    lines = text.splitlines()
-    if not 0 < line <= len(lines):
-        return None
-    first = max(0, column - 80)
-    shown = lines[line - 1][first : first + 100].replace("\t", " ")
-    return f"    {shown}\n    {' ' * (column - 1 - first)}^"
-
-
-def _in_words(error: yaml.MarkedYAMLError) -> str:
+def _unreadable(text: str, error: yaml.MarkedYAMLError) -> ConfigError:
+    """Return what the parser stumbled over; libyaml wants a blank after a tag, even in ``{…}``."""
+    mark = error.problem_mark
+    tag = _TAG_BEFORE.search(text[: mark.index]) if mark is not None else None
+    if tag is not None and error.context == "while scanning a tag":
+        return problem_at(text, mark, f"a blank is missing after {tag[0]}", hint=f"write '{tag[0]} '")
     context = f" {error.context}" if error.context else ""
-    return f"this is not YAML:{context} {error.problem}"
+    return problem_at(text, mark, f"this is not YAML:{context} {error.problem}")
 
 
 def _refuse_characters(text: str, name: str) -> None:
@@ -171,7 +159,7 @@ class _Named(io.StringIO):
 
     def __init__(self, text: str, name: str) -> None:
         super().__init__(text)
-        self.name = name
+        self.name = Source.of(name, text)
 
 
 class _Reader:

@@ -337,6 +337,40 @@ def test_an_error_in_a_patch_points_at_the_patch() -> None:
     assert str(error.where).startswith("job.yaml:3:13")
 
 
+@pytest.mark.parametrize(
+    ("patch", "where", "line"),
+    [
+        ("variables:\n  Q1: {frq: 5e9}\n", "config.yaml:2:8: variables/Q1/frq", "  Q1: {frq: 5e9}"),
+        ("variables:\n  Q1/mod_freq: 5\n", "config.yaml:2:3: variables/Q1/mod_freq", "  Q1/mod_freq: 5"),
+        ("adc/processing: fast\n", "config.yaml:1:1: adc/processing", "adc/processing: fast"),
+        (
+            "pulses: {Q1/90/envelope/properties: {phase: 3 ns}}\n",
+            "config.yaml:1:45: pulses/Q1/90/envelope/properties/phase",
+            "pulses: {Q1/90/envelope/properties: {phase: 3 ns}}",
+        ),
+    ],
+)
+def test_an_error_in_a_patch_shows_its_line_with_a_caret(patch: str, where: str, line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        configuration().merged(parse_patch(patch, "config.yaml"))
+    column = int(where.split(":")[2])
+    assert caught.value.where == where
+    assert caught.value.excerpt == f"    {line}\n    {' ' * (column - 1)}^"
+
+
+def test_a_derived_variable_is_told_together_with_all_other_problems_and_only_once() -> None:
+    with pytest.raises(PatchError) as caught:
+        configuration(variables=("  mod_freq: 1.0\n", "")).merged(
+            {"variables": {"Q1": {"mod_freq": 1.0, "frq": 5e9}}}
+        )
+    assert [each.where for each in caught.value.problems] == ["variables/Q1/mod_freq", "variables/Q1/frq"]
+
+
+def test_the_digest_of_a_job_does_not_depend_on_what_was_merged_before() -> None:
+    job = configuration().merged({"variables/Q1/freq": 5.41e9}).merged({"adc/hardware_settings": {}})
+    assert job.sha256 == Configuration(job.documents).sha256
+
+
 def test_an_error_in_a_patch_without_text_does_not_point_at_the_default() -> None:
     assert patch_refused({f"{COMPONENT}/channel": -1}).where == f"{COMPONENT}/channel"
 

@@ -112,6 +112,12 @@ def test_the_tags_of_a_patch_make_its_marks() -> None:
     assert tree == {"a": New(5), "b": DELETE, "c": Replace({"x": 1}), "d": New([1])}
 
 
+@pytest.mark.parametrize("text", ["a: {b: !delete}", "a: [!new]", "a: {b: !replace}\nc: 1"])
+def test_a_tag_without_a_blank_before_a_bracket_says_what_is_missing(text: str) -> None:
+    with pytest.raises(ConfigError, match="a blank is missing after !"):
+        parse_yaml(text, "patch.yaml")
+
+
 def test_a_document_holds_no_marks_of_a_patch() -> None:
     assert "patch" in refused("a: !new 5", document=True).message
 
