@@ -24,22 +24,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from qtrl_spool import fs, run
+from qtrl_spool import fs
 from qtrl_spool.bundle import Bundle, Limits, job_name, pack
 from qtrl_spool.config import Configuration
-from qtrl_spool.errors import BundleError, QtrlSpoolError, StorageError, SubmitterError
+from qtrl_spool.errors import StorageError
 from qtrl_spool.job import (
     DROP_SUFFIX,
     ID_LETTERS,
-    Ticket,
     is_id,
     make_id,
     parse_priority,
-    utc,
 )
-from qtrl_spool.spool import drops, servers, tickets
+from qtrl_spool.server.acceptance import Acceptance, stem
+from qtrl_spool.spool import drops, servers
 from qtrl_spool.spool.accepting import Taken, parse_taken, shortened
 from qtrl_spool.spool.find import is_arriving
 from qtrl_spool.spool.journal import Journal, read_events, read_status
@@ -82,14 +80,13 @@ class Intake:
     ) -> None:
         self._layout = layout
         self._settings = settings
-        self._journal = journal
         self._server = server
-        self._default = default
         self._was_renamed = was_renamed
         self._limits = Limits.from_dict(settings.limits)
+        self._acceptance = Acceptance(
+            layout, journal, server, self._limits, default, durable=settings.durable
+        )
         self._stillness = drops.Stillness()
-        self._moves = tickets.Tickets(layout, durable=settings.durable)
-        self._last_order = 0
         self._copied: dict[Path, str] = {}
         self.recheck_after_s: float | None = None
 
@@ -102,8 +99,9 @@ class Intake:
         there is none.
         """
         self.recheck_after_s = None
-        ended = self.go_on()
         found = self._drops()
+        self._acceptance.look_up_order()
+        ended = self.go_on()
         self._stillness.keep(path for _, path in found)
         self._copied = {path: self._copied[path] for _, path in found if path in self._copied}
         for priority, path in found:
@@ -155,7 +153,7 @@ class Intake:
                 raise
             return self._copy(taken, path, seen)
         self._stillness.forget(path)
-        self._finish(target, taken, error)
+        self._acceptance.finish(target, taken, error)
         return 1
 
     def _copy(self, taken: Taken, path: Path, seen: drops.Whole | drops.Bad) -> int:
@@ -175,7 +173,7 @@ class Intake:
             data = pack(seen.bundle) if isinstance(seen, drops.Whole) else b""
             fs.replace(target, data, durable=self._settings.durable)
         _log.info("copied %s: it may not be moved, and can be removed by its owner", path.name)
-        self._finish(target, copy, seen.error if isinstance(seen, drops.Bad) else None)
+        self._acceptance.finish(target, copy, seen.error if isinstance(seen, drops.Bad) else None)
         return 1
 
     def _id_for(self, path: Path, bundle: Bundle | None, seen: drops.Whole | drops.Bad) -> str:
@@ -183,8 +181,8 @@ class Intake:
         wanted = path.name.removesuffix(DROP_SUFFIX)
         if is_id(wanted) and wanted != path.name and self._may_have(wanted, seen):
             return wanted
-        stem = _stem(shortened(path.name))
-        name = job_name(bundle, stem) if bundle else stem
+        plain = stem(shortened(path.name))
+        name = job_name(bundle, plain) if bundle else plain
         return make_id(name, now=datetime.now(UTC), letters=new_letters())
 
     def _may_have(self, job_id: str, seen: drops.Whole | drops.Bad) -> bool:
@@ -207,117 +205,16 @@ class Intake:
         for name in fs.names(folder):
             taken = parse_taken(name)
             if taken is not None:
-                self._finish(folder / name, taken, None)
+                self._acceptance.finish(folder / name, taken, None)
                 ended += 1
         return ended
-
-    def _finish(self, path: Path, taken: Taken, error: QtrlSpoolError | None) -> None:
-        if tickets.find(self._layout, taken.job_id) is not None:
-            _log.info("%s was dropped again: nothing to do", taken.job_id)
-            fs.remove(path)
-            return
-        try:
-            if error is not None:
-                raise error
-            whole = self._checked(path, taken)
-        except SubmitterError as problem:
-            self._reject(path, taken, problem)
-        else:
-            self._accept(path, taken, whole)
-
-    def _checked(self, path: Path, taken: Taken) -> drops.Whole:
-        """Return what a taken drop says, checked as far as acceptance does."""
-        try:
-            whole = drops.take(path, self._limits, name=path.name if taken.uid is not None else taken.name)
-            run.check(whole.bundle, self._default())
-        except (QtrlSpoolError, OSError):
-            raise
-        except Exception as error:
-            _log.exception("cannot read %s", taken.name)
-            raise BundleError(
-                f"the server could not read it: {type(error).__name__}: {str(error)[:200]}",
-                hint="this should not happen: please report it together with the drop",
-            ) from error
-        return whole
-
-    def _accept(self, path: Path, taken: Taken, whole: drops.Whole) -> None:
-        bundle = whole.bundle
-        held = bundle.manifest.hold
-        ticket = Ticket(taken.priority, self._next_order(), taken.job_id)
-        self._journal.open_home(taken.job_id)
-        if not any(event["event"] == "accepted" for event in read_events(self._layout, taken.job_id)):
-            self._note_acceptance(path, taken, whole)
-            if held:
-                self._journal.note(taken.job_id, 0, "held", reason="held until it is released")
-        copy = self._layout.accepting_by(self._server) / f".{ticket.name}"
-        fs.remove(copy)
-        fs.write_new(copy, pack(bundle), durable=self._settings.durable)
-        if not fs.exists(path):  # another server took it over while we were away
-            fs.remove(copy)
-            return
-        folder = self._layout.held if held else self._moves.queue_folder(taken.priority)
-        fs.move(copy, folder / ticket.name, durable=self._settings.durable)
-        fs.remove(path)
-        _log.info("accepted %s from %s", taken.job_id, taken.name)
-
-    def _note_acceptance(self, path: Path, taken: Taken, whole: drops.Whole) -> None:
-        bundle = whole.bundle
-        default = self._default()
-        self._journal.note(
-            taken.job_id,
-            0,
-            "accepted",
-            **self._who(path, taken, bundle.manifest.user),
-            name=job_name(bundle, _stem(taken.name)),
-            priority=taken.priority,
-            tags=list(bundle.manifest.tags),
-            instrument=bundle.manifest.instrument,
-            drop=taken.name,
-            drop_sha256=whole.sha256,
-            config_version=default.version,
-            n_batches=run.effective(bundle, default).get("adc/acquisition_settings/n_batches", 1),
-        )
-
-    def _reject(self, path: Path, taken: Taken, problem: SubmitterError) -> None:
-        problems = getattr(problem, "problems", (problem,))
-        text = rejection(taken, problems)
-        self._journal.open_home(taken.job_id)
-        target = self._layout.rejected / f"{taken.job_id}~{taken.name}"
-        fs.replace(self._layout.rejected / f"{taken.job_id}.txt", text.encode())
-        if read_status(self._layout, taken.job_id) is None:
-            self._journal.note(
-                taken.job_id,
-                0,
-                "rejected",
-                **self._who(path, taken, None),
-                name=_stem(taken.name),
-                priority=taken.priority,
-                error=problem.record(),
-                rejected=str(target.relative_to(self._layout.root)),
-            )
-        fs.move(path, target, durable=self._settings.durable)
-        _log.warning("rejected %s: %s", taken.name, problem)
-
-    @staticmethod
-    def _who(path: Path, taken: Taken, label: str | None) -> dict[str, Any]:
-        facts = fs.facts(path)
-        uid = taken.uid if taken.uid is not None else facts.st_uid if facts else -1
-        now = datetime.now(UTC)
-        dropped = datetime.fromtimestamp(facts.st_mtime, UTC) if facts else now
-        return {"uid": uid, "user": label or fs.user_name(uid), "submitted": utc(min(dropped, now))}
-
-    def _next_order(self) -> int:
-        """Return the next order number: higher than any that waits and any that this server gave."""
-        waiting = [*tickets.queued(self._layout), *tickets.held(self._layout), *tickets.running(self._layout)]
-        self._last_order = max([self._last_order, *(each.ticket.order for each in waiting)]) + 1
-        return self._last_order
 
 
 def _id_of_copy(path: Path, mark: str, mtime: float) -> str:
     """Return the id of the copy of a drop: the same for the same drop, whoever looks at it."""
     digest = hashlib.sha256(f"{path.name}\0{mark}".encode(errors="replace")).digest()
     letters = "".join(ID_LETTERS[byte % len(ID_LETTERS)] for byte in digest[:5])
-    return make_id(_stem(shortened(path.name)), now=datetime.fromtimestamp(mtime, UTC), letters=letters)
+    return make_id(stem(shortened(path.name)), now=datetime.fromtimestamp(mtime, UTC), letters=letters)
 
 
 def _arrival(drop: tuple[int, Path]) -> tuple[int, str]:
@@ -326,20 +223,4 @@ def _arrival(drop: tuple[int, Path]) -> tuple[int, str]:
     return (facts.st_ctime_ns if facts else 0), drop[1].name
 
 
-def _stem(name: str) -> str:
-    stem = name.removesuffix(DROP_SUFFIX)
-    return stem[16:-6] if is_id(stem) else (name.rpartition(".")[0] or name)
-
-
-def rejection(taken: Taken, problems: tuple[QtrlSpoolError, ...]) -> str:
-    """Return the text that is put beside a rejected drop: what is wrong, where, how to mend it."""
-    lines = [f"{taken.name} was not accepted.", ""]
-    for problem in problems:
-        lines.append(f"what:   {problem.message}")
-        lines += [f"where:  {problem.where}"] if problem.where else []
-        lines += [f"remedy: {problem.hint}"] if problem.hint else []
-        lines.append("")
-    return "\n".join([*lines, "Mend it and drop it again; nothing else needs to be done.", ""])
-
-
-__all__ = ["Intake", "new_letters", "rejection"]
+__all__ = ["Intake", "new_letters"]
