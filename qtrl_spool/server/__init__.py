@@ -5,6 +5,7 @@
     loop.py      the main loop: one step after another, woken by events, driven by scans
     intake.py    incoming/  → accepting/: which drops are whole
     acceptance.py           → queue/ or rejected/
+    box.py       looking at a drop box again and again
     worker.py    the thread that runs a claimed job
     outcome.py   what the worker reports → done, failed, cancelled, or back to queue/
     steering.py  requests/  → cancel, hold, release, move, configuration updates

@@ -19,7 +19,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -37,6 +36,7 @@ from qtrl_spool.job import (
     parse_priority,
 )
 from qtrl_spool.server.acceptance import Acceptance, stem
+from qtrl_spool.server.box import Box
 from qtrl_spool.spool import drops, servers
 from qtrl_spool.spool.accepting import Taken, parse_taken, shortened
 from qtrl_spool.spool.find import is_arriving
@@ -81,28 +81,24 @@ class Intake:
         self._layout = layout
         self._settings = settings
         self._server = server
-        self._was_renamed = was_renamed
-        self._limits = Limits.from_dict(settings.limits)
-        self._acceptance = Acceptance(
-            layout, journal, server, self._limits, default, durable=settings.durable
-        )
-        self._stillness = drops.Stillness()
+        limits = Limits.from_dict(settings.limits)
+        self._box = Box[drops.Whole](drops.look, settings, limits, was_renamed)
+        self._acceptance = Acceptance(layout, journal, server, limits, default, durable=settings.durable)
         self._copied: dict[Path, str] = {}
-        self.recheck_after_s: float | None = None
+
+    @property
+    def recheck_after_s(self) -> float | None:
+        """When an unfinished drop should be looked at again; None if there is none."""
+        return self._box.recheck_after_s
 
     # ------------------------------------------------------------ look
 
     def scan(self) -> int:
-        """Look at every drop once; take those that are whole. Return how many came to an end.
-
-        Afterwards `recheck_after_s` says when an unfinished drop should be looked at again, None if
-        there is none.
-        """
-        self.recheck_after_s = None
+        """Look at every drop once; take those that are whole. Return how many came to an end."""
         found = self._drops()
         self._acceptance.look_up_order()
         ended = self.go_on()
-        self._stillness.keep(path for _, path in found)
+        self._box.begin(path for _, path in found)
         self._copied = {path: self._copied[path] for _, path in found if path in self._copied}
         for priority, path in found:
             ended += self._look(priority, path)
@@ -120,20 +116,8 @@ class Intake:
     def _look(self, priority: int, path: Path) -> int:
         if path in self._copied and self._copied[path] == fs.fingerprint(path):
             return 0
-        seen = drops.look(
-            path,
-            self._stillness,
-            now=time.monotonic(),
-            limits=self._limits,
-            settle_s=self._settings.settle_s,
-            abandoned_s=self._settings.abandoned_s,
-            renamed=self._was_renamed(path),
-        )
-        if isinstance(seen, drops.Incomplete):
-            sooner = [each for each in (self.recheck_after_s, seen.recheck_after_s) if each is not None]
-            self.recheck_after_s = min(sooner, default=None)
-            return 0
-        if isinstance(seen, drops.Ignored):
+        seen = self._box.look(path)
+        if seen is None:
             return 0
         return self._take(priority, path, seen)
 
@@ -152,7 +136,7 @@ class Intake:
             if not fs.is_immovable(trouble):
                 raise
             return self._copy(taken, path, seen)
-        self._stillness.forget(path)
+        self._box.forget(path)
         self._acceptance.finish(target, taken, error)
         return 1
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import getpass
 import logging
 import os
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,8 @@ from qtrl_spool.errors import (
     did_you_mean,
 )
 from qtrl_spool.job import State, is_id
+from qtrl_spool.server.box import Box
+from qtrl_spool.server import configuring
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.spool import drops, requests
 from qtrl_spool.spool.find import is_arriving
@@ -38,7 +39,7 @@ from qtrl_spool.spool.tickets import Place, Tickets, find
 
 _log = logging.getLogger(__name__)
 _TAKEN = "request~"
-_MORE = {"cancel": {"now"}, "move": {"priority"}, "config": {"base", "reason"}, "rollback": {"reason"}}
+_MORE = {"cancel": {"now"}, "move": {"priority"}, "config": {"base", "reason", "job"}, "rollback": {"reason"}}
 
 
 class Steering:
@@ -53,7 +54,7 @@ class Steering:
     server:
         Its name.
     store:
-        The default configuration.
+        The default configuration; from now on it asks the spool's policy before a change counts.
     stop_running:
         Called with a job id, why, and whether at once, to stop the job that this server runs.
     was_renamed:
@@ -79,39 +80,30 @@ class Steering:
         self._outcome = outcome
         self._server = server
         self._store = store
+        store.guard = configuring.guard_of(settings.policy, self._is_admin)
         self._stop_running = stop_running
-        self._was_renamed = was_renamed
         self._limits = Limits.from_dict(settings.limits)
-        self._stillness = drops.Stillness()
+        self._box = Box[drops.Text](drops.look_text, settings, self._limits, was_renamed)
         self._folder = layout.accepting_by(server)
-        self.recheck_after_s: float | None = None
+
+    @property
+    def recheck_after_s(self) -> float | None:
+        """When an unfinished request should be looked at again; None if there is none."""
+        return self._box.recheck_after_s
 
     def scan(self) -> int:
         """Answer every request that is whole and ours. Return how many."""
-        self.recheck_after_s = None
         for name in fs.names(self._folder):
             if name.startswith(_TAKEN):
                 self._answer(self._folder / name, name.removeprefix(_TAKEN))
         found = requests.pending(self._layout)
-        self._stillness.keep(self._layout.requests / name for name in found)
+        self._box.begin(self._layout.requests / name for name in found)
         return sum(self._look(name) for name in found)
 
     def _look(self, name: str) -> int:
         path = self._layout.requests / name
-        seen = drops.look_text(
-            path,
-            self._stillness,
-            now=time.monotonic(),
-            limits=self._limits,
-            settle_s=self._settings.settle_s,
-            abandoned_s=self._settings.abandoned_s,
-            renamed=self._was_renamed(path),
-        )
-        if isinstance(seen, drops.Incomplete):
-            sooner = [each for each in (self.recheck_after_s, seen.recheck_after_s) if each is not None]
-            self.recheck_after_s = min(sooner, default=None)
-            return 0
-        if isinstance(seen, drops.Ignored) or (isinstance(seen, drops.Text) and self._must_wait(seen.tree)):
+        seen = self._box.look(path)
+        if seen is None or (isinstance(seen, drops.Text) and self._must_wait(seen.tree)):
             return 0
         target = self._folder / f"{_TAKEN}{name}"
         if not fs.move(path, target, durable=self._settings.durable):
@@ -139,7 +131,7 @@ class Steering:
         except (StorageError, OSError):
             raise
         except QtrlSpoolError as error:
-            reply = {"ok": False, "message": str(error), "error": error.record()}
+            reply = {"ok": False, "message": str(error), "error": error.record(), **_all_of(error)}
         except Exception as error:  # noqa: BLE001 - no request, whatever is in it, may stop the server
             _log.exception("cannot carry out %s", name)
             mistake = InternalError(f"{type(error).__name__}: {str(error)[:200]}", hint="please report it")
@@ -156,13 +148,14 @@ class Steering:
         if isinstance(seen, drops.Text) and isinstance(seen.tree, Mapping):
             return seen.tree
         if isinstance(seen, drops.Bad):
+            seen.error.where = (seen.error.where or "").removeprefix(_TAKEN) or None
             raise seen.error
         raise UsageError("the request is no mapping", hint="write one such as {cancel: JOB}")
 
     def _carry_out(self, tree: Mapping[str, Any], uid: int, name: str) -> dict[str, Any]:
         verb = _checked_verb(tree)
         if verb in {"config", "rollback"}:
-            return self._configure(verb, tree, uid, name)
+            return self._configure(tree, uid, name)
         place = self._place(str(tree[verb]), uid)
         carry_out = {
             "cancel": self._cancel,
@@ -253,16 +246,16 @@ class Steering:
 
     # ------------------------------------------------------------ configuration
 
-    def _configure(self, verb: str, tree: Mapping[str, Any], uid: int, name: str) -> dict[str, Any]:
-        why = tree.get("reason")
-        if not isinstance(why, str) or not why.strip():
-            raise UsageError("the request gives no reason", hint="write reason: WHY, one sentence")
-        about = {"who": fs.user_name(uid), "why": why.strip(), "now": self._journal.now(), "request": name}
-        if verb == "rollback":
-            version = self._store.rollback(int(tree["rollback"]), **about).version
-        else:
-            version = self._store.update(tree["config"], base=tree.get("base"), **about).version
-        return {"message": f"the default configuration is version {version} now", "version": version}
+    def _configure(self, tree: Mapping[str, Any], uid: int, name: str) -> dict[str, Any]:
+        new = configuring.carry_out(self._store, tree, uid, name=name, now=self._journal.now())
+        message = f"the default configuration is version {new.version} now"
+        return {"message": message, "version": new.version}
+
+
+def _all_of(error: QtrlSpoolError) -> dict[str, Any]:
+    """Return every problem of an error that has several, one sentence each."""
+    problems = getattr(error, "problems", ())
+    return {"problems": [str(each) for each in problems]} if problems[1:] else {}
 
 
 def _verb(tree: Mapping[str, Any]) -> str | None:
