@@ -12,6 +12,7 @@
     │   │   └── ElementError            an element outside the sequence (also an IndexError)
     │   ├── ConfigError                 a document or a patch that is wrong, with its place
     │   │   ├── PatchError              a patch of a key that is not there, or of a derived one
+    │   │   ├── PolicyError             a change of the default that this user may not make
     │   │   └── ConfigConflictError     the default changed since the version the update is based on
     │   ├── ProcessingError             a step of the chain that cannot do what it is told
     │   └── UsageError                  a command or call with arguments that make no sense
@@ -144,6 +145,10 @@ class ConfigError(SubmitterError, ValueError):
 
 class PatchError(ConfigError):
     """A patch of a key that the default does not have, or of a derived one."""
+
+
+class PolicyError(ConfigError):
+    """A change of the default that the spool's policy does not allow this user."""
 
 
 class ConfigConflictError(ConfigError):

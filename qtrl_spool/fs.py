@@ -295,6 +295,27 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
+def group_names(uid: int) -> frozenset[str]:
+    """Return the names of the groups that a user is in, numbers where they have no name here."""
+    try:
+        import grp
+        import pwd
+    except ImportError:
+        return frozenset()
+    try:
+        user = pwd.getpwuid(uid)
+    except KeyError:
+        return frozenset()
+    return frozenset(_group_name(grp, gid) for gid in os.getgrouplist(user.pw_name, user.pw_gid))
+
+
+def _group_name(grp: Any, gid: int) -> str:
+    try:
+        return str(grp.getgrgid(gid).gr_name)
+    except KeyError:
+        return str(gid)
+
+
 def free_bytes(folder: Path) -> int:
     """Return how many bytes the storage of `folder` has left."""
     with reporting("ask for the free space of", folder):

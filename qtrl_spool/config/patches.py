@@ -35,6 +35,17 @@ def _stacked(below: Tree, above: Tree) -> Tree:
     return Tree(values, {**(below.marks or {}), **(above.marks or {})} or None)
 
 
+def without_places(value: Any) -> Any:
+    """Return a patch, or a part of one, that no longer knows the text it was read from."""
+    if isinstance(value, dict):
+        return {key: without_places(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [without_places(each) for each in value]
+    if isinstance(value, New | Replace):
+        return type(value)(without_places(value.value))
+    return value
+
+
 def json_spelling(patch: Mapping[Any, Any]) -> dict[str, Any]:
     """Return a patch as plain mappings and lists, its marks as ``{"$new": value}`` and the like."""
     return {str(key): _spelled(value) for key, value in parse_patch(patch).items()}

@@ -19,7 +19,7 @@ the milliseconds in which an update rewrites the same file is lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -27,11 +27,13 @@ from typing import Any
 
 from qtrl_spool import fs
 from qtrl_spool.config.configuration import Configuration
+from qtrl_spool.config.documents import document_name
 from qtrl_spool.config.edit import edited
 from qtrl_spool.config.load import is_document, read_document
 from qtrl_spool.config.versions import Versions, changes_between, sentence_of, told
 from qtrl_spool.errors import ConfigConflictError, ConfigError, NotFoundError, StorageError
 
+Guard = Callable[[int, Sequence[Mapping[str, Any]]], None]
 _SHOWS = ".version"
 _LOCK_S = 10.0
 _TOLD_VERSIONS = 3
@@ -49,9 +51,16 @@ class ConfigStore:
         stood still for so long, in s: it may be a file that is still being written.
     durable:
         Whether what is acknowledged survives a power cut.
+
+    Attributes
+    ----------
+    guard:
+        Called with a user's number and what they change (``{path, old, new}``) before it counts; raises
+        `ConfigError` to refuse it. The server puts its policy there; without it everybody may everything.
     """
 
     def __init__(self, folder: Path, *, settle_s: float = 2.0, durable: bool = True) -> None:
+        self.guard: Guard = _everybody
         self.folder = folder
         self.settle_s = settle_s
         self.durable = durable
@@ -129,6 +138,7 @@ class ConfigStore:
         who: str,
         why: str,
         now: str,
+        uid: int | None = None,
         job: str | None = None,
         request: str | None = None,
     ) -> Configuration:
@@ -142,6 +152,8 @@ class ConfigStore:
             The version that the change was thought for; None for whichever counts now.
         who, why, now:
             For the log; `why` may not be empty.
+        uid:
+            The user's number, for the log and for `guard`; None is not guarded.
         job:
             Id of the job that found the values, for the log.
         request:
@@ -166,14 +178,22 @@ class ConfigStore:
             if self._carried_out(request):
                 return old
             self._refuse_conflict(base, old)
-            named = {key: value for key, value in (("job", job), ("request", request)) if value}
-            about = {"who": who, "why": why, "when": now, **named}
+            about = _about(who=who, uid=uid, why=why, when=now, job=job, request=request)
             return self._change(old, old.merged(patch), about)
 
     def _carried_out(self, request: str | None) -> bool:
         return request is not None and any(entry.get("request") == request for entry in self.log())
 
-    def rollback(self, n: int, *, who: str, why: str, now: str, request: str | None = None) -> Configuration:
+    def rollback(
+        self,
+        n: int,
+        *,
+        who: str,
+        why: str,
+        now: str,
+        uid: int | None = None,
+        request: str | None = None,
+    ) -> Configuration:
         """Make a new version that equals version `n`; see `update`. Only the server calls this."""
         _need_reason(why)
         with self._locked():
@@ -183,11 +203,11 @@ class ConfigStore:
                 return old
             new = Configuration.from_texts(texts)
             found = list(changes_between(old, new))
-            about = {"who": who, "why": why, "when": now, "rollback_to": n, "changes": found}
-            about |= {"request": request} if request else {}
+            about = _about(who=who, uid=uid, why=why, when=now, rollback_to=n, request=request)
+            self._ask_guard(uid, found)
             before = self.texts(_number(old))
             self._refuse_clash([name for name in texts if texts[name] != before.get(name)], before)
-            return self._commit(_number(old), texts, new, about, like=n)
+            return self._commit(_number(old), texts, new, {**about, "changes": found}, like=n)
 
     def refresh(self, *, now: str) -> str | None:
         """Take in what people changed in ``current/``, and finish what a death interrupted.
@@ -239,20 +259,27 @@ class ConfigStore:
         if not files:
             self._still = None
             return
-        new = self._checked(texts)
-        found = list(changes_between(old, new))
-        _refuse_derived(new, found)
+        new, found = self._checked(old, texts, files)
         self._wait_until_still(signature, now, found, [texts[name] for name in files])
         why = f"edited by hand: {', '.join(files)}"
-        about = {"who": self._owner(files[0]), "why": why, "when": now, "changes": found}
+        uid = self._owner(files[0])
+        about = _about(who=fs.user_name(uid), uid=uid, why=why, when=now, changes=found)
         self._commit(_number(old), texts, new, about)
 
-    def _checked(self, texts: Mapping[str, str]) -> Configuration:
+    def _checked(
+        self, old: Configuration, texts: Mapping[str, str], files: list[str]
+    ) -> tuple[Configuration, list[dict[str, Any]]]:
+        """Return what an edit of `files` makes of `old`, and its changes, if it may count."""
         try:
-            return Configuration.from_texts(texts)
+            new = Configuration.from_texts(texts)
+            found = list(changes_between(old, new))
+            _refuse_derived(new, found)
+            for name in files:
+                self._ask_guard(self._owner(name), [each for each in found if _is_in(name, each)])
         except ConfigError:
             self._still = None
             raise
+        return new, found
 
     def _wait_until_still(
         self, signature: Any, now: str, found: list[dict[str, Any]], texts: list[str]
@@ -291,6 +318,7 @@ class ConfigStore:
         found = list(changes_between(old, new))
         if not found:
             return old
+        self._ask_guard(about.get("uid"), found)
         before = self.texts(_number(old))
         texts = edited(before, old.documents, new.documents)
         self._refuse_clash(
@@ -368,9 +396,13 @@ class ConfigStore:
         files = tuple((name, look.st_mtime_ns, look.st_size, look.st_ino) for name, look in looks if look)
         return (self._versions.newest(), files)
 
-    def _owner(self, name: str) -> str:
+    def _owner(self, name: str) -> int:
         facts = fs.facts(self.folder / "current" / name)
-        return fs.user_name(facts.st_uid) if facts else "unknown"
+        return facts.st_uid if facts else -1
+
+    def _ask_guard(self, uid: int | None, found: Sequence[Mapping[str, Any]]) -> None:
+        if uid is not None:
+            self.guard(uid, found)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -390,6 +422,18 @@ class ConfigStore:
             yield
         finally:
             lock.release()
+
+
+def _everybody(uid: int, found: Sequence[Mapping[str, Any]]) -> None:
+    """Let everybody change everything."""
+
+
+def _about(**facts: Any) -> dict[str, Any]:
+    return {key: value for key, value in facts.items() if value is not None}
+
+
+def _is_in(file_name: str, change: Mapping[str, Any]) -> bool:
+    return str(change["path"]).partition("/")[0] == document_name(file_name)
 
 
 def _number(configuration: Configuration) -> int:

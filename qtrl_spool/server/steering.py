@@ -27,8 +27,8 @@ from qtrl_spool.errors import (
     did_you_mean,
 )
 from qtrl_spool.job import State, is_id
-from qtrl_spool.server.box import Box
 from qtrl_spool.server import configuring
+from qtrl_spool.server.box import Box
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.spool import drops, requests
 from qtrl_spool.spool.find import is_arriving

@@ -13,6 +13,7 @@ from typing import Any
 
 from qtrl_spool import fs
 from qtrl_spool.errors import ConfigError, did_you_mean
+from qtrl_spool.spool.policy import Policy, parse_policy
 
 FORMAT = "qtrl-spool/1"
 
@@ -27,6 +28,8 @@ max_attempts: 10       # a job that was started so often and never came to an en
 durability: durable    # durable: what is acknowledged survives a power cut; fast: nothing is synced
 scan_s: 1.0            # s: at the latest after so long a server looks, whether or not an event woke it
 admins: []             # users (login names) who may steer everybody's jobs; root and the server always may
+policy: {}             # who may change which paths of the default configuration, besides the admins:
+                       # {variables/hardware: {users: [ada], groups: [calibration]}, …}; others: all
 limits: {}             # of drops, see docs/reference: {max_bytes, max_members, …}
 """
 
@@ -45,6 +48,8 @@ class Settings:
         ``durable`` or ``fast``.
     admins:
         Login names.
+    policy:
+        Who may change which paths of the default configuration, see `qtrl_spool.spool.policy`.
     limits:
         Of drops, see `qtrl_spool.bundle.Limits`.
     """
@@ -57,6 +62,7 @@ class Settings:
     durability: str = "durable"
     scan_s: float = 1.0
     admins: tuple[str, ...] = ()
+    policy: Policy = field(default_factory=Policy)
     limits: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -97,6 +103,8 @@ def _checked(key: str, value: object, where: str) -> Any:
         return value
     if key == "admins" and isinstance(value, list) and all(isinstance(each, str) for each in value):
         return tuple(value)
+    if key == "policy":
+        return parse_policy(value, where)
     if key == "limits" and isinstance(value, Mapping):
         return dict(value)
     if key == "format":

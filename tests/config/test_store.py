@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from qtrl_spool.config import ConfigStore, Configuration
-from qtrl_spool.errors import ConfigConflictError, ConfigError, NotFoundError, PatchError, StorageError
+from qtrl_spool.errors import (
+    ConfigConflictError,
+    ConfigError,
+    NotFoundError,
+    PatchError,
+    PolicyError,
+    StorageError,
+)
 
 NOW = "2026-11-23T10:00:00.000000Z"
 LATER = "2026-11-23T10:00:05.000000Z"
@@ -135,6 +142,40 @@ def test_a_new_document_becomes_a_file(store: ConfigStore) -> None:
 def test_a_document_can_be_taken_out(store: ConfigStore) -> None:
     updated(store, {"dac": {"$delete": True}})
     assert set(current_texts(store)) == {"Variables.yaml"} and store.refresh(now=LATER) is None
+
+
+def _only_ada(uid: int, changes: Any) -> None:
+    if uid != 7:
+        raise PolicyError("only ada", where=changes[0]["path"])
+
+
+def test_the_guard_is_asked_before_an_update_counts(store: ConfigStore) -> None:
+    store.guard = _only_ada
+    with pytest.raises(PolicyError):
+        store.update({"variables/Q1/amp": 0.26}, base=1, who="bob", uid=8, why="why", now=NOW)
+    assert store.current().version == 1 and current_texts(store) == TEXTS
+
+
+def test_the_guard_is_asked_before_a_rollback_counts(store: ConfigStore) -> None:
+    updated(store, {"variables/Q1/amp": 0.26})
+    store.guard = _only_ada
+    with pytest.raises(PolicyError):
+        store.rollback(1, who="bob", uid=8, why="why", now=NOW)
+    assert store.current().version == 2
+
+
+def test_an_edit_by_hand_that_the_guard_refuses_is_told_and_does_not_count(store: ConfigStore) -> None:
+    store.guard = _only_ada
+    edit(store, "DAC.yaml", "500000", "600000")
+    assert "dac/clock_delay: only ada" in str(store.refresh(now=NOW))
+    assert store.current().version == 1 and "only ada" in store.log()[-1]["refused"]
+
+
+def test_the_log_has_the_number_of_the_user(store: ConfigStore) -> None:
+    store.update({"variables/Q1/amp": 0.26}, base=1, who="ada", uid=7, why="why", now=NOW)
+    edit(store, "DAC.yaml", "500000", "600000")
+    store.refresh(now=NOW)
+    assert [entry.get("uid") for entry in store.log()] == [None, 7, os.getuid()]
 
 
 def test_a_rollback_is_a_new_version_equal_to_the_old_one(store: ConfigStore) -> None:
