@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from qtrl_spool.config import variables as names
 from qtrl_spool.config.documents import canonical, parse_documents, raise_all
 from qtrl_spool.config.merge import merged, parse_patch, same
+from qtrl_spool.config.patches import stacked
 from qtrl_spool.config.tree import (
     Key,
     New,
@@ -59,9 +60,9 @@ class Configuration:
     documents, effective:
         As written; as they count.
     patch:
-        What was merged last, in its one form; an empty tree if nothing was.
+        All that was merged, in its one form; an empty tree if nothing was.
     default:
-        What it was merged from, or None.
+        What it was merged from last, or None.
     texts:
         The texts that `default` was read from, or this one if nothing was merged; empty if it was not read.
     derived:
@@ -123,7 +124,7 @@ class Configuration:
         new = object.__new__(Configuration)
         new._raw = self._merged(normal)
         new.version = self.version
-        new.patch = normal
+        new.patch = stacked(self.patch, normal) if self.patch else normal
         new.default = self
         new.texts = self.texts
         new._resolve(self)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qtrl_spool.config.merge import parse_patch
-from qtrl_spool.config.tree import Delete, Key, New, Replace, Tree, own_key
+from qtrl_spool.config.merge import merged, parse_patch
+from qtrl_spool.config.tree import Delete, Items, Key, New, Replace, Tree, own_key
 
 
 def stacked(below: Mapping[Any, Any], above: Mapping[Any, Any]) -> Tree:
@@ -19,7 +19,13 @@ def stacked(below: Mapping[Any, Any], above: Mapping[Any, Any]) -> Tree:
     Parameters
     ----------
     below, above:
-        Patches, in any spelling. Mappings merge; anything else in `above` replaces.
+        Patches, in any spelling. Mappings merge, also into what `below` puts in as a whole; anything else
+        in `above` replaces.
+
+    Raises
+    ------
+    PatchError
+        If `above` names what the whole new mapping or list of `below` does not have.
     """
     return _stacked(parse_patch(below), parse_patch(above))
 
@@ -29,10 +35,21 @@ def _stacked(below: Tree, above: Tree) -> Tree:
     for key, value in above.items():
         own = own_key(values, key)
         old = None if own is None else values[own]
-        if isinstance(old, Tree) and isinstance(value, Tree):
-            value = _stacked(old, value)
-        values[key if own is None else own] = value
+        values[key if own is None else own] = _over(old, value)
     return Tree(values, {**(below.marks or {}), **(above.marks or {})} or None)
+
+
+def _over(old: Any, value: Any) -> Any:
+    """Return what a patch says that says `old` and then `value` of the same path."""
+    if not isinstance(value, Tree):
+        return value
+    if isinstance(old, Tree):
+        return _stacked(old, value)
+    if isinstance(old, New | Replace) and isinstance(old.value, Tree):
+        return type(old)(merged(old.value, value))
+    if isinstance(old, Items):
+        return merged({"list": old}, {"list": value})["list"]
+    return value
 
 
 def without_places(value: Any) -> Any:

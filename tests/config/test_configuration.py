@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qtrl_spool.config import AcquisitionSettings, Configuration, load_config
-from qtrl_spool.config.lineage import why
 from qtrl_spool.config.load import read_texts
 from qtrl_spool.config.merge import parse_patch
 from qtrl_spool.config.tree import leaves
@@ -425,16 +424,6 @@ def test_a_job_that_asks_for_other_triggers_than_its_sequence_has_is_refused() -
     cfg = configuration().merged({"adc/acquisition_settings/n_triggers": 3})
     with pytest.raises(ConfigError, match="has 1 triggers"):
         AcquisitionSettings.of(cfg, n_elements=1, n_triggers=1)
-
-
-def test_why_a_derived_value_is_what_it_is() -> None:
-    cfg = configuration().at_version(12).merged({"variables/Q1/freq": 5.5e9})
-    assert why(cfg, f"{COMPONENT}/freq") == (
-        f"{COMPONENT}/freq = 0.0: the variable Q1/mod_freq",
-        "  variables/Q1/mod_freq = 0.0: derived, Q1/freq - hardware/qubit_LO",
-        "    variables/Q1/freq = 5500000000.0: the patch",
-        "    variables/hardware/qubit_LO = 5500000000.0: the default at version 12, Variables.yaml:12:22",
-    )
 
 
 def test_a_folder_without_documents_is_not_a_configuration(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,21 @@ def test_the_upper_patch_replaces_values_and_keeps_their_neighbours() -> None:
 def test_stacking_is_merging_one_after_the_other() -> None:
     default = {"variables": {"Q6": {"freq": 1.0, "list": [1, 2, 3]}, "Q7": {"freq": 2.0}}}
     below, above = {"variables/Q6/list/1": 9, "variables/Q7": {"$delete": True}}, {"variables/Q6/freq": 3.0}
+    assert merged(default, stacked(below, above)) == merged(merged(default, below), above)
+
+
+@pytest.mark.parametrize(
+    ("below", "above"),
+    [
+        ({"variables/Q9": {"$new": {"freq": 1.0, "t1": 2.0}}}, {"variables/Q9/freq": 3.0}),
+        ({"variables/Q6": {"$replace": {"freq": 1.0}}}, {"variables/Q6/freq": 3.0}),
+        ({"variables/Q6/list": [7, 8]}, {"variables/Q6/list/1": 9}),
+    ],
+)
+def test_stacking_onto_what_is_put_in_as_a_whole_is_merging_one_after_the_other(
+    below: dict[str, Any], above: dict[str, Any]
+) -> None:
+    default = {"variables": {"Q6": {"freq": 1.0, "list": [1, 2, 3]}}}
     assert merged(default, stacked(below, above)) == merged(merged(default, below), above)
 
 
