@@ -33,6 +33,7 @@ from qtrl_spool.spool.layout import Layout
 
 if TYPE_CHECKING:
     from qtrl_spool.bundle import Bundle, Manifest
+    from qtrl_spool.config import Configuration
     from qtrl_spool.results import Result
     from qtrl_spool.sequence import SequenceWrapper
 
@@ -292,17 +293,24 @@ class Job:
         return unpack(data)
 
     def effective(self) -> Mapping[str, Any]:
-        """Return the configuration that the job ran with; before it runs, the default with its patch."""
+        """Return the values that the job ran with; before it runs, those of the default with its patch."""
+        if self.status()["result"]:
+            with self.partial() as result:
+                return _frozen(result.config)
+        return _frozen(self.configuration().effective)
+
+    def configuration(self) -> Configuration:
+        """Return the configuration that the job ran with; before it runs, the default with its patch.
+
+        Other than `effective`, it knows where each value comes from.
+        """
         from qtrl_spool import run
 
         record = self.status()
-        if record["result"]:
-            with self.partial() as result:
-                return _frozen(result.config)
         version = record["config_version"] if record["started"] else None
         config = self._spool.config
         default = config.current() if version is None else config.at(version)
-        return _frozen(run.effective(self.bundle(), default).effective)
+        return run.effective(self.bundle(), default)
 
     def done(self) -> bool:
         """Return whether the job came to an end, whichever."""

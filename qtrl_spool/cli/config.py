@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qtrl_spool.cli.options import assigned, json_option, opened, spool_option
 from qtrl_spool.cli.say import document, fact, report, word
 from qtrl_spool.cli.tables import table, when
-from qtrl_spool.errors import ConfigError
+from qtrl_spool.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from qtrl_spool.client import Spool
+    from qtrl_spool.config import Configuration
 
 _why = click.option("-m", "--reason", "reason", metavar="WHY", required=True, help="Why, for the log.")
 
@@ -27,10 +31,16 @@ def config() -> None:
 @click.argument("path", required=False)
 @click.option("--version", "version", metavar="N", type=int, help="As it was at this version.")
 @click.option("--effective", "job", metavar="JOB", help="As this job ran with it, patch included.")
+@click.option("--why", "why", is_flag=True, help="Where each value at PATH comes from.")
 @spool_option
 @json_option
-def show(path: str | None, version: int | None, job: str | None, spool: str, as_json: bool) -> None:
+def show(
+    path: str | None, version: int | None, job: str | None, why: bool, spool: str, as_json: bool
+) -> None:
     """Show the configuration or the value at PATH, variables put in and derived ones made."""
+    if why:
+        _tell_why(spool, path, version, job, as_json)
+        return
     found = _shown(spool, version, job)
     value = found if path is None else found[path.strip("/")]
     if as_json:
@@ -41,14 +51,36 @@ def show(path: str | None, version: int | None, job: str | None, spool: str, as_
 
 def _shown(spool: str, version: int | None, job: str | None) -> Any:
     from qtrl_spool.config.tree import Tree
-    from qtrl_spool.errors import UsageError
 
     place = opened(spool)
-    if job is not None and version is not None:
-        raise UsageError("--version and --effective exclude each other", hint="give one of them")
+    _refuse_both(version, job)
     if job is not None:
         return place.job(job).effective()
-    return Tree((place.config.current() if version is None else place.config.at(version)).effective)
+    return Tree(_default(place, version).effective)
+
+
+def _tell_why(spool: str, path: str | None, version: int | None, job: str | None, as_json: bool) -> None:
+    from qtrl_spool.config.lineage import origins
+
+    if path is None:
+        raise UsageError("--why needs a PATH", hint="such as variables/Q6/mod_freq")
+    _refuse_both(version, job)
+    place = opened(spool)
+    found = place.job(job).configuration() if job is not None else _default(place, version)
+    told = origins(found, path, place.config.log())
+    if as_json:
+        document([each.record() for each in told])
+    else:
+        fact("\n".join(line for each in told for line in each.lines()))
+
+
+def _refuse_both(version: int | None, job: str | None) -> None:
+    if job is not None and version is not None:
+        raise UsageError("--version and --effective exclude each other", hint="give one of them")
+
+
+def _default(place: Spool, version: int | None) -> Configuration:
+    return place.config.current() if version is None else place.config.at(version)
 
 
 def _plain(value: Any) -> Any:
@@ -141,6 +173,41 @@ def diff(a: int, b: int | None, spool: str) -> None:
 def rollback(version: int, reason: str, spool: str, as_json: bool) -> None:
     """Make a new version that equals version N."""
     _tell(opened(spool).config.rollback(version, reason=reason), as_json)
+
+
+@config.command()
+@click.argument("name", metavar="[DOCUMENT]", required=False)
+@click.option("--to", "folder", metavar="DIR", help="Write all of them there, as DOCUMENT.schema.json.")
+def schema(name: str | None, folder: str | None) -> None:
+    """Print the JSON Schema of a document, for editors; needs no spool."""
+    import json
+
+    from qtrl_spool.config.schemas import json_schemas
+    from qtrl_spool.errors import NotFoundError
+
+    schemas = json_schemas()
+    if folder is not None:
+        _write_schemas(schemas, folder)
+    elif name is None:
+        raise UsageError("which one?", hint=f"name one of {', '.join(schemas)}, or write all with --to DIR")
+    elif name not in schemas:
+        raise NotFoundError(f"there is no schema of {name!r}", hint=f"there are {', '.join(schemas)}")
+    else:
+        fact(json.dumps(schemas[name], ensure_ascii=False, indent=1))
+
+
+def _write_schemas(schemas: Mapping[str, Any], folder: str) -> None:
+    import json
+    from pathlib import Path
+
+    from qtrl_spool import fs
+
+    place = Path(folder).expanduser().absolute()
+    fs.make_folder(place)
+    for name, each in schemas.items():
+        path = place / f"{name}.schema.json"
+        fs.replace(path, json.dumps(each, ensure_ascii=False, indent=1).encode() + b"\n", mode=0o644)
+        fact(str(path))
 
 
 @config.command()

@@ -351,3 +351,37 @@ def test_doctor_finds_what_is_wrong(
     said = run("doctor", "--json")
     wrong = {each["what"] for each in said.facts["findings"] if each["verdict"] == "wrong"}
     assert said.status == 1 and what in wrong
+
+
+def test_config_show_why_tells_what_a_value_follows_from(run: Run, spool: Spool, job_file: Path) -> None:
+    job_id = run("submit", job_file, "--set", "variables/Q1/freq=5.1e9").out.strip()
+    said = run("config", "show", "variables/Q1/mod_freq", "--why", "--effective", job_id)
+    first, second, third = said.out.splitlines()
+    assert "derived, Q1/freq - hardware/qubit_LO" in first
+    assert "variables/Q1/freq = 5100000000.0: the patch" in second
+    assert "variables/hardware/qubit_LO" in third and "the default at version 1" in third
+
+
+def test_config_show_why_as_json_is_a_tree_of_sources(run: Run, spool: Spool) -> None:
+    (origin,) = run("config", "show", "pulses/Q1/180/0/freq", "--why", "--json").facts
+    assert (origin["from"], origin["sources"][0]["from"]) == ("variable", "derived")
+    assert origin["sources"][0]["sources"][0]["since"]["version"] == 1
+
+
+def test_config_show_why_needs_a_path(run: Run, spool: Spool) -> None:
+    assert run("config", "show", "--why").status == 2
+
+
+def test_config_schema_prints_a_json_schema(run: Run) -> None:
+    assert run("config", "schema", "pulses").facts["title"] == "pulses"
+
+
+def test_config_schema_writes_all_of_them(run: Run, tmp_path: Path) -> None:
+    paths = run("config", "schema", "--to", tmp_path / "schemas").out.split()
+    titles = {json.loads(Path(path).read_text())["title"] for path in paths}
+    assert titles == {"variables", "pulses", "adc", "dac", "devices", "simulator"}
+
+
+@pytest.mark.parametrize(("words", "status"), [((), 2), (("pulse",), 3)])
+def test_config_schema_of_what_has_none_is_refused(run: Run, words: tuple[str, ...], status: int) -> None:
+    assert run("config", "schema", *words).status == status
