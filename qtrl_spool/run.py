@@ -27,18 +27,17 @@ from qtrl_spool import __version__
 from qtrl_spool.axes import IQ_AXES, RAW_AXES, Labelled
 from qtrl_spool.bundle import Bundle, dump_patch
 from qtrl_spool.config import AcquisitionSettings, Configuration
-from qtrl_spool.errors import AbortedError, BackendError, SequenceError, did_you_mean
-from qtrl_spool.sequence import (
-    Sequence,
-    SequenceWrapper,
-    trigger_samples,
-)
+from qtrl_spool.errors import AbortedError, BackendError, InternalError, SequenceError, did_you_mean
+from qtrl_spool.sequence import Examined, Sequence, SequenceWrapper, raise_all, trigger_samples
 
 if TYPE_CHECKING:
     from qtrl_spool.backends import Backend
     from qtrl_spool.processing import Processed
 
 _READOUT = "Readout/R"
+
+MAX_SAMPLES = 2**24
+"""Samples that a channel's memory holds for one element, where ``dac/max_samples`` does not say it."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +112,7 @@ def check(bundle: Bundle, default: Configuration) -> None:
         With all problems of their kind.
     """
     config = effective(bundle, default)
-    wrapper = SequenceWrapper.from_dict(bundle.sequence)
-    wrapper.check_keys(config.pulses)
+    raise_all(Examined.of(bundle.sequence).wanting(config.pulses))
 
 
 def prepare(bundle: Bundle, default: Configuration) -> Prepared:
@@ -126,38 +124,67 @@ def prepare(bundle: Bundle, default: Configuration) -> Prepared:
         With all problems of their kind.
     """
     config = effective(bundle, default)
-    wrapper = SequenceWrapper.from_dict(bundle.sequence)
-    sequence = wrapper.compile(config.pulses, check_amplitude=not bundle.manifest.clip)
-    triggers = trigger_samples(sequence.program, config.pulses)
+    examined = Examined.of(bundle.sequence)
+    sequence, found = examined.compiled(
+        config.pulses,
+        max_samples=int(config.get("dac/max_samples", MAX_SAMPLES)),
+        check_amplitude=not bundle.manifest.clip,
+    )
+    problems = list(found)
+    readouts = _readouts(examined.wrapper, config, problems) if examined.wrapper else ()
+    triggers = _triggers(sequence, config, problems)
+    raise_all(problems)
+    if sequence is None or examined.wrapper is None or triggers is None:
+        raise InternalError("a sequence that was found to be good has no program")
     return Prepared(
         bundle=bundle,
         config=config,
-        wrapper=wrapper,
+        wrapper=examined.wrapper,
         sequence=sequence,
-        readouts=_readouts(wrapper, config),
+        readouts=readouts,
         triggers=triggers,
         settings=AcquisitionSettings.of(
-            config, n_elements=wrapper.n_elements, n_triggers=triggers.shape[1] or None
+            config, n_elements=sequence.n_elements, n_triggers=triggers.shape[1] or None
         ),
     )
 
 
-def _readouts(wrapper: SequenceWrapper, config: Configuration) -> tuple[str, ...]:
+def _triggers(
+    sequence: Sequence | None, config: Configuration, problems: list[SequenceError]
+) -> NDArray[np.int64] | None:
+    """Return when the digitizer is triggered [element, trigger]; add to the problems what is wrong."""
+    if sequence is None:
+        return None
+    try:
+        return trigger_samples(sequence.program, config.pulses)
+    except SequenceError as error:
+        problems += error.problems
+        return None
+
+
+def _readouts(
+    wrapper: SequenceWrapper, config: Configuration, problems: list[SequenceError]
+) -> tuple[str, ...]:
+    """Return the labels that the sequence reads; add to the problems what cannot be demodulated."""
     from qtrl_spool.processing import readout_labels
 
     read = {key.removeprefix("Readout/") for key in wrapper.pulse_keys() if key.startswith(_READOUT)}
+    known = {label for label in read if f"Readout/{label}" in config.pulses}
     labels = readout_labels(config.adc)
-    unknown = sorted(read - set(labels))
-    if unknown:
-        raise SequenceError(
-            f"the sequence reads {unknown[0]!r}, which no Heterodyne step of the configuration demodulates",
+    problems += [
+        SequenceError(
+            f"the sequence reads {label!r}, which no Heterodyne step of the configuration demodulates",
             where="adc/processing",
-            hint=did_you_mean(unknown[0], labels) or f"freq_labels has {', '.join(labels)}",
+            hint=did_you_mean(label, labels) or f"freq_labels has {', '.join(labels)}",
         )
+        for label in sorted(known - set(labels))
+    ]
     if not read:
-        raise SequenceError(
-            "the sequence reads nothing: it holds no 'Readout/R…' pulse",
-            hint="append a readout, e.g. with qtrl_spool.experiments.add_readout",
+        problems.append(
+            SequenceError(
+                "the sequence reads nothing: it holds no 'Readout/R…' pulse",
+                hint="append a readout, e.g. with qtrl_spool.experiments.add_readout",
+            )
         )
     return tuple(label for label in labels if label in read)
 

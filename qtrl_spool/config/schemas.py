@@ -218,7 +218,10 @@ _OUTPUT = Mapped(
     }
 )
 _DAC = Mapped(
-    {"clock_delay": Number("between elements, ns", least=0)},
+    {
+        "clock_delay": Number("between elements, ns", least=0),
+        "max_samples": Number("of a channel in one element, what its memory holds", whole=True, least=1),
+    },
     choose=lambda key: _OUTPUT if key.startswith("Channel_") else None,
 )
 

@@ -7,6 +7,7 @@ resolved to samples (`resolve`, `envelopes`), references placed (`place`), all p
 Everything here is pure: no disk, no clock, no randomness.
 """
 
+from qtrl_spool.sequence.examine import Examined, raise_all
 from qtrl_spool.sequence.form import FORMAT, schema, schema_problems
 from qtrl_spool.sequence.library import PulseLibrary
 from qtrl_spool.sequence.limits import (
@@ -25,6 +26,7 @@ from qtrl_spool.sequence.wrapper import SequenceWrapper
 __all__ = [
     "FORMAT",
     "PLAY",
+    "Examined",
     "FullScaleWarning",
     "Program",
     "Pulse",
@@ -37,6 +39,7 @@ __all__ = [
     "amplitude_problems",
     "amplitude_violations",
     "memory_problems",
+    "raise_all",
     "schema",
     "schema_problems",
     "sequential",

@@ -6,6 +6,7 @@ nothing; `combined` makes one error of many. Append numbers count from 0.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,14 +19,15 @@ N_SHOWN = 20
 """How many problems the text of a combined error lists; ``problems`` has them all."""
 
 _PLAIN_NUMBERS = {int, float}
-LONG = 1e6
-"""A delay of so many seconds is looked at twice."""
+LONG = 2**40
+"""A delay of so many samples is refused as a slip."""
 
 
 def combined(problems: Sequence[SequenceError]) -> SequenceError:
     """Return one error for all `problems`, of their common class."""
     if len(problems) == 1:
         return problems[0]
+    problems = sorted(problems, key=_append)
     kinds = {type(problem) for problem in problems}
     kind = kinds.pop() if len(kinds) == 1 else SequenceError
     lines = [f"  {problem}" for problem in problems[:N_SHOWN]]
@@ -35,20 +37,40 @@ def combined(problems: Sequence[SequenceError]) -> SequenceError:
     return kind(text, problems=tuple(problems))
 
 
+def _append(problem: SequenceError) -> float:
+    """Return the number of the append that a problem names; what names none comes last."""
+    words = re.split(r"[ /]", problem.where or "")
+    return int(words[1]) if words[0] == "append" else float("inf")
+
+
 def with_place(error: SequenceError, *appends: int) -> SequenceError:
     """Return `error` placed at the first of `appends`, the number of the others in its message."""
     more = f" (and in {len(appends) - 1} more appends)" if len(appends) > 1 else ""
     return type(error)(error.message + more, where=f"append {appends[0]}", hint=error.hint)
 
 
-def checked(columns: Columns, n_elements: int) -> tuple[Columns, list[SequenceError], set[int]]:
-    """Return the appends, mended where something is wrong, the problems, and those of unknown length."""
-    if _all_plain(columns, n_elements):
+def checked(
+    columns: Columns, n_elements: int, sample_rate: float, spoiled: frozenset[int]
+) -> tuple[Columns, list[SequenceError], set[int]]:
+    """Return the appends, mended where something is wrong, the problems, and those of unknown length.
+
+    Parameters
+    ----------
+    columns:
+        The appends.
+    n_elements, sample_rate:
+        Of the sequence; samples/s.
+    spoiled:
+        Appends of unknown length, of which nothing is to be said.
+    """
+    longest = LONG / sample_rate
+    if not spoiled and _all_plain(columns, n_elements, longest):
         return columns, [], set()
-    mended, problems, unknown = columns.copy(), [], set()
+    mended, unknown = columns.copy(), set(spoiled)
+    problems: list[SequenceError] = []
     for index, record in enumerate(columns):
-        found, good = _mended(record, n_elements)
-        if found:
+        found, good = _mended(record, n_elements, longest)
+        if found and index not in spoiled:
             problems += [with_place(error, index) for error in found]
             mended.elements[index], mended.starts[index], mended.ends[index] = good[1:4]
             mended.extra[index] = Extra(*good[4:])
@@ -57,7 +79,7 @@ def checked(columns: Columns, n_elements: int) -> tuple[Columns, list[SequenceEr
     return mended, problems, unknown
 
 
-def _all_plain(columns: Columns, n_elements: int) -> bool:
+def _all_plain(columns: Columns, n_elements: int, longest: float) -> bool:
     """Whether all fields are of the plainest kind, so that nothing can be wrong with them."""
     if not len(columns):
         return True
@@ -67,14 +89,14 @@ def _all_plain(columns: Columns, n_elements: int) -> bool:
         and -n_elements <= min(elements) <= max(elements) < n_elements
         and {*map(type, columns.starts), *map(type, columns.ends)} == {str}
         and all(
-            type(delay) in _PLAIN_NUMBERS and -LONG < delay < LONG
+            type(delay) in _PLAIN_NUMBERS and -longest < delay < longest
             for extra in columns.extra.values()
             for delay in extra[:2]
         )
     )
 
 
-def _mended(record: Record, n_elements: int) -> tuple[list[SequenceError], Record]:
+def _mended(record: Record, n_elements: int, longest: float) -> tuple[list[SequenceError], Record]:
     problems: list[SequenceError] = []
     changes: dict[str, Any] = {}
     element_error = element_problem(record.element, n_elements)
@@ -88,10 +110,20 @@ def _mended(record: Record, n_elements: int) -> tuple[list[SequenceError], Recor
             changes[name] = START
     for name in ("start_delay", "end_delay"):
         value = getattr(record, name)
-        if not is_swept(value) and not is_number(value):
-            problems.append(SequenceError(f"{name} is {value!r}: it must be a number of seconds"))
+        problem = None if is_swept(value) else delay_problem(name, value, longest)
+        if problem:
+            problems.append(problem)
             changes[name] = 0
     return problems, record._replace(**changes) if changes else record
+
+
+def delay_problem(name: str, value: Any, longest: float) -> SequenceError | None:
+    """Return what is wrong with a delay in s, if anything; `longest` in s is the first that is too long."""
+    if not is_number(value):
+        return SequenceError(f"{name} is {value!r}: it must be a number of seconds")
+    if not -longest < value < longest:
+        return SequenceError(f"{name} is {value!r} s: it must be shorter than {longest:.3g} s")
+    return None
 
 
 def element_problem(element: Any, n_elements: int) -> SequenceError | None:

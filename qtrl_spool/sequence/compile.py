@@ -2,10 +2,11 @@
 
 `compile_columns` is called by `Sequence.compile` and `SequenceWrapper.compile`. It works on columns:
 pulses are resolved once per distinct (pulse, overrides), references placed by propagation, and the
-plays of all appends made at once. Everything that is wrong with a sequence is collected and raised as
-one `SequenceError`, whose `problems` name the append each (numbers count from 0).
+plays of all appends made at once. Everything that is wrong with a sequence is collected, each problem
+naming its append (numbers count from 0); what is not concerned by one is placed and drawn all the
+same, so that it too can be looked at. Nothing is drawn before all lengths are known to fit.
 
-Known limit: an element of more than `MAX_SAMPLES`, or envelopes of more than `MAX_DRAWN` samples
+Known limits: an element of more than `MAX_SAMPLES`, or envelopes of more than `MAX_DRAWN` samples
 together, are refused as a slip.
 """
 
@@ -19,11 +20,11 @@ from numpy.typing import NDArray
 from qtrl_spool.errors import SequenceError
 from qtrl_spool.sequence.checks import checked, combined
 from qtrl_spool.sequence.constraints import TableArrays, constraints_of, tree_of
-from qtrl_spool.sequence.envelopes import SCALING, bare, scaled
+from qtrl_spool.sequence.drawing import MAX_DRAWN, drawn
 from qtrl_spool.sequence.instances import Instances, instances_of
+from qtrl_spool.sequence.limits import length_problem
 from qtrl_spool.sequence.place import place
 from qtrl_spool.sequence.program import PLAY, Program
-from qtrl_spool.sequence.pulse import frozen
 from qtrl_spool.sequence.records import Columns
 from qtrl_spool.sequence.report import placing_problems
 from qtrl_spool.sequence.resolve import Resolver
@@ -31,48 +32,76 @@ from qtrl_spool.sequence.rows import Ints, Rows, rows_of
 from qtrl_spool.sequence.virtual import turned
 
 MAX_SAMPLES = 2**40
-MAX_DRAWN = 2**28
+NONE: frozenset[int] = frozenset()
 
 
-def compile_columns(columns: Columns, n_elements: int, sample_rate: float, resolver: Resolver) -> Program:
-    """Return the program that the appends stand for.
+def compile_columns(
+    columns: Columns,
+    n_elements: int,
+    sample_rate: float,
+    resolver: Resolver,
+    *,
+    spoiled: frozenset[int] = NONE,
+    max_samples: int = MAX_SAMPLES,
+) -> tuple[Program | None, list[SequenceError]]:
+    """Return the program that the appends stand for, and everything that is wrong with them.
 
-    Raises
-    ------
-    SequenceError
-        With everything that is wrong in ``problems``.
+    Parameters
+    ----------
+    columns:
+        The appends.
+    n_elements, sample_rate:
+        Of the sequence; samples/s.
+    resolver:
+        Knows the pulses.
+    spoiled:
+        Appends that are known to be wrong: nothing more is said of them.
+    max_samples:
+        Longest element that is drawn.
+
+    Returns
+    -------
+    program:
+        What could be made, or None if it would not fit.
+    problems:
+        If there are any, the program is not that of the sequence.
     """
-    layout, n_samples = laid_out(columns, n_elements, sample_rate, resolver)
-    problems: list[SequenceError] = []
+    layout, n_samples, problems = laid_out(columns, n_elements, sample_rate, resolver, spoiled)
     table = TableArrays.of(resolver)
     plays, turns = _components(layout, table, problems)
-    if problems:
-        raise combined(problems)
     n_samples = max(n_samples, int((plays["start"] + plays["n"]).max(initial=0)))
-    if n_samples > MAX_SAMPLES:
-        raise SequenceError(f"an element would have {n_samples} samples, more than {MAX_SAMPLES}")
-    return _program(plays, turns, table, resolver, (sample_rate, n_elements, n_samples))
+    if n_samples > max_samples:
+        return None, [*problems, length_problem(n_samples, sample_rate, max_samples)]
+    n_drawn = sum(n for _, _, n in resolver.table.envelopes)
+    if n_drawn > MAX_DRAWN:
+        sentence = f"the pulses have {n_drawn} different samples together, more than {MAX_DRAWN}"
+        return None, [*problems, SequenceError(sentence, hint="split the sequence")]
+    return _program(plays, turns, table, resolver, (sample_rate, n_elements, n_samples)), problems
 
 
 def laid_out(
-    columns: Columns, n_elements: int, sample_rate: float, resolver: Resolver
-) -> tuple[Instances, int]:
-    """Return every (append, element) with its place, and the samples from the first to the last reference."""
-    columns, problems, unknown = checked(columns, n_elements)
+    columns: Columns,
+    n_elements: int,
+    sample_rate: float,
+    resolver: Resolver,
+    spoiled: frozenset[int] = NONE,
+) -> tuple[Instances, int, list[SequenceError]]:
+    """Return every (append, element) that has a place, the samples from first to last reference, problems."""
+    columns, problems, unknown = checked(columns, n_elements, sample_rate, spoiled)
     rows = rows_of(columns, n_elements, sample_rate, resolver, unknown, problems)
     at = _placed(columns, rows, TableArrays.of(resolver), n_elements, problems)
     shift, n_samples = _extent(at)
     layout = instances_of(columns, rows, at, n_elements, shift, problems)
-    if problems:
-        raise combined(problems)
-    return layout, n_samples
+    return layout, n_samples, problems
 
 
 def spans_of(
     columns: Columns, element: int, n_elements: int, sample_rate: float, resolver: Resolver
 ) -> list[tuple[Any, int, int]]:
     """Return what plays in one element: (pulse as appended, first sample, sample after the last), in time."""
-    layout, _ = laid_out(columns, n_elements, sample_rate, resolver)
+    layout, _, problems = laid_out(columns, n_elements, sample_rate, resolver)
+    if problems:
+        raise combined(problems)
     total = TableArrays.of(resolver).rows["total"]
     mine = np.flatnonzero(layout.element == element)
     begin = (layout.at + layout.before)[mine]
@@ -85,16 +114,14 @@ def spans_of(
 def _placed(
     columns: Columns, rows: Rows, table: TableArrays, n_elements: int, problems: list[SequenceError]
 ) -> Any:
-    """Return where the references lie, in samples from 'Start'; raise what was found wrong so far."""
+    """Return where the references lie, in samples from 'Start', nan where that is unknown; add problems."""
     at = None if problems else tree_of(rows, table)
     if at is not None:
         return at
     constraints = constraints_of(rows, table, n_elements)
     placed = place(constraints, len(rows.names))
     problems += placing_problems(placed, constraints, rows.names, columns)
-    if problems:
-        raise combined(problems)
-    return placed.at
+    return [np.nan if where is None else where for where in placed.at]
 
 
 def _extent(at: Any) -> tuple[int, int]:
@@ -165,13 +192,13 @@ def _program(
     key = (plays["element"] * (n_samples + 1) + plays["start"]) * n_channels + plays["channel"]
     order = np.argsort(key * n_subchannels + plays["subchannel"], kind="stable")
     used = _in_order_of_use(plays["envelope"][order], len(resolver.table.envelopes))
-    drawn, offsets = _drawn(used, resolver, sample_rate)
+    samples, offsets = drawn(used, resolver.table, sample_rate)
     plays["offset"] = offsets[plays["envelope"]] + plays["skip"]
     uploaded = np.empty(len(order), PLAY)
     for name in PLAY.names or ():
         uploaded[name] = plays[name][order]
     inputs = tuple(resolver.table.keys[number] for number in used)
-    return Program(sample_rate, n_elements, n_samples, n_channels, n_subchannels, drawn, uploaded, inputs)
+    return Program(sample_rate, n_elements, n_samples, n_channels, n_subchannels, samples, uploaded, inputs)
 
 
 def _in_order_of_use(envelope: Ints, n_envelopes: int) -> Ints:
@@ -180,23 +207,3 @@ def _in_order_of_use(envelope: Ints, n_envelopes: int) -> Ints:
     first[envelope[::-1]] = np.arange(len(envelope))[::-1]
     order = np.argsort(first, kind="stable")
     return order[first[order] < len(envelope)]
-
-
-def _drawn(used: Ints, resolver: Resolver, sample_rate: float) -> tuple[NDArray[np.complex64], Ints]:
-    """Return the `used` envelopes end to end, and for every envelope where it begins."""
-    envelopes = resolver.table.envelopes
-    lengths = np.array([envelopes[number][2] for number in used], np.int64)
-    if lengths.sum() > MAX_DRAWN:
-        raise SequenceError(f"the envelopes have {lengths.sum()} samples together, more than {MAX_DRAWN}")
-    offsets = np.zeros(len(envelopes), np.int64)
-    offsets[used] = np.cumsum(lengths) - lengths
-    drawn = np.empty(int(lengths.sum()), np.complex64)
-    kept: tuple[Any, NDArray[np.complex128]] = (None, np.zeros(0, complex))
-    for number in used.tolist():
-        env_func, kwargs, n = envelopes[number]
-        shape = {name: value for name, value in kwargs.items() if name not in SCALING}
-        key = (env_func, n, frozen(shape))
-        if key != kept[0]:
-            kept = (key, bare(env_func, n, shape, sample_rate))
-        drawn[offsets[number] : offsets[number] + n] = scaled(env_func, kept[1], kwargs)
-    return drawn, offsets

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool.sequence.place import Constraints
-from qtrl_spool.sequence.resolve import COLUMNS, Resolver
+from qtrl_spool.sequence.resolve import Component, Resolver
 from qtrl_spool.sequence.rows import Ints, Rows, Swept
 
 Floats = NDArray[np.float64]
@@ -33,9 +33,13 @@ class TableArrays:
         table = resolver.table
         names = ("first", "count", "total", "tick", "n_groups")
         kinds: dict[str, Any] = {"freq": float, "phase": float, "virtual": bool}
+        columns = list(zip(*table.components, strict=True)) or [()] * len(Component._fields)
         return TableArrays(
             {name: np.array(getattr(table, name), np.int64) for name in names},
-            {name: np.array(table.components[name], kinds.get(name, np.int64)) for name in COLUMNS},
+            {
+                name: np.array(column, kinds.get(name, np.int64))
+                for name, column in zip(Component._fields, columns, strict=True)
+            },
         )
 
 

@@ -27,11 +27,14 @@ from qtrl_spool.sequence.kinds import is_number
 logger = logging.getLogger(__name__)
 
 Complex = NDArray[np.complex128]
+Shape64 = NDArray[Any]
+"""A bare shape: float64 where it is real, else complex128."""
+
 Parameters = Mapping[str, Any]
 
 
-def _square(n: int, rate: float, kw: Parameters) -> Complex:
-    return np.ones(n, complex)
+def _square(n: int, rate: float, kw: Parameters) -> Shape64:
+    return np.ones(n)
 
 
 def _rotating(turns: NDArray[np.float64]) -> Complex:
@@ -51,31 +54,31 @@ def _bell(n: int, sigma: float) -> NDArray[np.float64]:
     return bell
 
 
-def _gaussian(n: int, rate: float, kw: Parameters) -> Complex:
-    return _bell(n, n / (2 * kw["sigmas"])).astype(complex)
+def _gaussian(n: int, rate: float, kw: Parameters) -> Shape64:
+    return _bell(n, n / (2 * kw["sigmas"]))
 
 
-def _drag(n: int, rate: float, kw: Parameters) -> Complex:
+def _drag(n: int, rate: float, kw: Parameters) -> Shape64:
     sigma = n / (2 * kw["sigmas"])
     bell = _bell(n, sigma)
     slope = -(np.arange(n) - n / 2) / sigma**2 * bell
     detuning = 2 * np.pi * kw["delta"] / kw["sample_rate"]
-    shape: Complex = bell - 1j * kw["alpha"] * slope / detuning
-    return shape * _shifted(n, kw["df"] / kw["sample_rate"])
+    return _shifted(bell - 1j * kw["alpha"] * slope / detuning, kw["df"] / kw["sample_rate"])
 
 
-def _shifted(n: int, turns_per_sample: float) -> Complex:
+def _shifted(shape: Shape64, turns_per_sample: float) -> Shape64:
+    """Return `shape` turning by so much from its first sample on."""
     if turns_per_sample == 0:
-        return np.ones(n, complex)
-    return _rotating(np.remainder(np.arange(n) * turns_per_sample, 1.0))
+        return shape
+    return shape * _rotating(np.remainder(np.arange(len(shape)) * turns_per_sample, 1.0))
 
 
 def _with_edges(n: int, edge: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return ones between a rising `edge` and its mirror image."""
-    shape = np.ones(n)
-    if len(edge):
-        shape[: len(edge)] = edge
-        shape[n - len(edge) :] = edge[::-1]
+    shape = np.empty(n)
+    shape[: len(edge)] = edge
+    shape[len(edge) : n - len(edge)] = 1.0
+    shape[n - len(edge) :] = edge[::-1]
     return shape
 
 
@@ -84,33 +87,37 @@ def _edge_samples(n: int, kw: Parameters) -> int:
     return math.floor(fraction * n)
 
 
-def _cos_square(n: int, rate: float, kw: Parameters) -> Complex:
+def _cos_square(n: int, rate: float, kw: Parameters) -> Shape64:
     length = _edge_samples(n, kw)
-    edge = (1 - np.cos(np.pi * np.arange(length) / max(length, 1))) / 2
-    return _with_edges(n, edge) * _shifted(n, -kw["df"] / kw["sample_rate"])
+    edge = np.arange(length, dtype=float)
+    edge *= np.pi / max(length, 1)
+    np.cos(edge, out=edge)
+    edge *= -0.5
+    edge += 0.5
+    return _shifted(_with_edges(n, edge), -kw["df"] / kw["sample_rate"])
 
 
-def _gauss_square(n: int, rate: float, kw: Parameters) -> Complex:
+def _gauss_square(n: int, rate: float, kw: Parameters) -> Shape64:
     length = _edge_samples(n, kw)
     sigma = max(length, 1) / kw["sigmas"]
     edge = np.exp(-((np.arange(length) - length) ** 2) / (2 * sigma**2))
-    return _with_edges(n, edge).astype(complex)
+    return _with_edges(n, edge)
 
 
-def _hann(n: int, rate: float, kw: Parameters) -> Complex:
-    return np.hanning(n).astype(complex)
+def _hann(n: int, rate: float, kw: Parameters) -> Shape64:
+    return np.hanning(n)
 
 
-def _cos_env(n: int, rate: float, kw: Parameters) -> Complex:
+def _cos_env(n: int, rate: float, kw: Parameters) -> Shape64:
     if n == 1:
-        return np.ones(1, complex)
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / (n - 1))).astype(complex)
+        return np.ones(1)
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / (n - 1))
 
 
-def _half_sin(n: int, rate: float, kw: Parameters) -> Complex:
+def _half_sin(n: int, rate: float, kw: Parameters) -> Shape64:
     if n == 1:
-        return np.ones(1, complex)
-    return np.sin(np.pi * np.arange(n) / (n - 1)).astype(complex)
+        return np.ones(1)
+    return np.sin(np.pi * np.arange(n) / (n - 1))
 
 
 def points_of(value: Any) -> Complex:
@@ -144,7 +151,7 @@ class Shape:
         Whether ``A`` is kept within [-1, 1].
     """
 
-    function: Callable[[int, float, Parameters], Complex]
+    function: Callable[[int, float, Parameters], Shape64]
     defaults: Mapping[str, Any]
     scaled: bool = True
     clipped: bool = False
@@ -207,13 +214,17 @@ def draw(env_func: str, n: int, kwargs: Parameters, sample_rate: float) -> NDArr
     samples:
         complex64 [sample].
     """
-    return scaled(env_func, bare(env_func, n, kwargs, sample_rate), kwargs)
+    samples = np.empty(n, np.complex64)
+    np.multiply(
+        bare(env_func, n, kwargs, sample_rate), factor_of(env_func, kwargs), out=samples, casting="same_kind"
+    )
+    return samples
 
 
-def bare(env_func: str, n: int, kwargs: Parameters, sample_rate: float) -> Complex:
-    """Return the shape of an envelope before its amplitude and phase, complex128 [sample]; see `draw`."""
+def bare(env_func: str, n: int, kwargs: Parameters, sample_rate: float) -> Shape64:
+    """Return the shape of an envelope before its amplitude and phase [sample]; see `draw`."""
     if n == 0:
-        return np.zeros(0, complex)
+        return np.zeros(0)
     shape = SHAPES[env_func]
     parameters = {name: kwargs.get(name, value) for name, value in shape.defaults.items()}
     if parameters.get("sample_rate", 0.0) is None:
@@ -221,16 +232,16 @@ def bare(env_func: str, n: int, kwargs: Parameters, sample_rate: float) -> Compl
     return shape.function(n, sample_rate, parameters)
 
 
-def scaled(env_func: str, samples: Complex, kwargs: Parameters) -> NDArray[np.complex64]:
-    """Return the `bare` samples of an envelope with its amplitude and phase, as complex64."""
+def factor_of(env_func: str, kwargs: Parameters) -> complex:
+    """Return by what the `bare` samples of an envelope are multiplied: its amplitude and phase."""
     shape = SHAPES[env_func]
     if not shape.scaled:
-        return samples.astype(np.complex64)
+        return 1.0 + 0.0j
     amplitude = amplitude_of(kwargs)
     if shape.clipped:
         amplitude = min(max(amplitude, -1.0), 1.0)
     phase = phase_of(kwargs)
-    return (samples * (amplitude * complex(math.cos(phase), math.sin(phase)))).astype(np.complex64)
+    return amplitude * complex(math.cos(phase), math.sin(phase))
 
 
 def _are_numbers(value: Any) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qtrl_spool.errors import SequenceError, did_you_mean
-from qtrl_spool.sequence.checks import combined, element_problem, with_place
+from qtrl_spool.sequence.checks import element_problem, with_place
 from qtrl_spool.sequence.kinds import is_index, is_number
 from qtrl_spool.sequence.lists import Sequential, Simultaneous, sequential, simultaneous
-from qtrl_spool.sequence.pulse import OVERRIDES
 from qtrl_spool.sequence.records import (
     BY_END,
     BY_START,
@@ -40,7 +39,9 @@ if TYPE_CHECKING:
 
 FORMAT = "qtrl-sequence/1"
 HEAD = ("format", "name", "n_elements", "x_axis", "sample_rate", "appends")
-APPEND = ("pulse", "element", "start", "end", "start_delay", "end_delay")
+PLAIN = frozenset((float, int, str))
+NO_PULSE = sequential()
+"""Stands for a pulse that cannot be read."""
 
 
 @cache
@@ -67,16 +68,19 @@ def _first_of_a_kind(tree: Any) -> list[int]:
     appends = tree.get("appends") if isinstance(tree, Mapping) else None
     if not isinstance(appends, list):
         return []
-    kinds: dict[str, int] = {}
+    kinds: dict[Any, int] = {}
     for index, entry in enumerate(appends):
-        kinds.setdefault(json.dumps(_kind(entry), default=repr), index)
+        kinds.setdefault(_kind(entry), index)
     return sorted(kinds.values())
 
 
 def _kind(entry: Any) -> Any:
-    if not isinstance(entry, Mapping):
-        return entry
-    return {str(key): type(v).__name__ if type(v) in (str, int, float) else v for key, v in entry.items()}
+    """Return a hashable, equal for appends of which the schema must say the same."""
+    if type(entry) is not dict:
+        return repr(entry)
+    return tuple(
+        [(key, type(value) if type(value) in PLAIN else repr(value)) for key, value in entry.items()]
+    )
 
 
 def _schema_place(path: Any, first: list[int]) -> str:
@@ -173,72 +177,105 @@ def pulse_in(pulse: Any) -> Any:
     )
 
 
-def head_of(tree: Any) -> dict[str, Any]:
-    """Return the arguments of `SequenceWrapper` in a plain tree."""
+def head_of(tree: Any) -> tuple[dict[str, Any] | None, list[SequenceError]]:
+    """Return the arguments of `SequenceWrapper` in a plain tree, those that are wrong left out, and why.
+
+    The arguments are None where no sequence can be made: not of this format, or without elements.
+    """
     if not isinstance(tree, Mapping):
-        raise SequenceError(f"a sequence is a mapping, not {type(tree).__name__}")
-    _check_format(tree.get("format"))
-    for key in tree:
-        if key not in HEAD:
-            raise SequenceError(
-                f"a sequence has no {key!r}", hint=did_you_mean(str(key), HEAD) or f"it has {', '.join(HEAD)}"
-            )
-    for key in ("n_elements", "appends"):
-        if key not in tree:
-            raise SequenceError(f"the sequence lacks {key!r}")
-    if not isinstance(tree["appends"], (list, tuple)):
-        raise SequenceError(f"appends must be a list, not {type(tree['appends']).__name__}")
-    if not isinstance(tree.get("name", ""), str):
-        raise SequenceError(f"name is {tree['name']!r}: it must be text")
-    return {key: tree[key] for key in ("n_elements", "sample_rate", "x_axis", "name") if key in tree}
-
-
-def _check_format(found: Any) -> None:
-    if found == FORMAT:
-        return
-    if found is None:
-        raise SequenceError(
-            "the sequence does not say its format", hint=f"write `format: {FORMAT}` at its top"
+        return None, [SequenceError(f"a sequence is a mapping, not {type(tree).__name__}")]
+    wrong = _format_problem(tree.get("format"))
+    if wrong:
+        return None, [wrong]
+    problems = [
+        SequenceError(
+            f"a sequence has no {key!r}", hint=did_you_mean(str(key), HEAD) or f"it has {', '.join(HEAD)}"
         )
+        for key in tree
+        if key not in HEAD
+    ]
+    problems += [
+        SequenceError(f"the sequence lacks {key!r}") for key in ("n_elements", "appends") if key not in tree
+    ]
+    if not isinstance(tree.get("appends", []), (list, tuple)):
+        problems.append(SequenceError(f"appends must be a list, not {type(tree['appends']).__name__}"))
+    if not isinstance(tree.get("name", ""), str):
+        problems.append(SequenceError(f"name is {tree['name']!r}: it must be text"))
+    head: dict[str, Any] = {"n_elements": 1}
+    for key in ("n_elements", "sample_rate", "x_axis"):
+        try:
+            if key in tree:
+                Recorder(**{**head, key: tree[key]})
+                head[key] = tree[key]
+        except SequenceError as error:
+            problems.append(error)
+            if key == "n_elements":
+                return None, problems
+    if isinstance(tree.get("name"), str):
+        head["name"] = tree["name"]
+    return (head if "n_elements" in tree else None), problems
+
+
+def _format_problem(found: Any) -> SequenceError | None:
+    if found == FORMAT:
+        return None
+    if found is None:
+        hint = f"write `format: {FORMAT}` at its top"
+        return SequenceError("the sequence does not say its format", hint=hint)
     match = re.fullmatch(r"qtrl-sequence/(\d+)", str(found))
     if match:
-        raise SequenceError(
+        return SequenceError(
             f"the sequence has format {found!r}; this version reads {FORMAT!r}",
             hint=f"it needs a version of qtrl-spool that reads qtrl-sequence/{match[1]}",
         )
-    raise SequenceError(f"the format {found!r} is not known", hint=f"this version reads {FORMAT!r}")
+    return SequenceError(f"the format {found!r} is not known", hint=f"this version reads {FORMAT!r}")
 
 
-def fill(sequence: SequenceWrapper, tree: Mapping[str, Any]) -> None:
-    """Append what the plain tree holds; raise everything that is wrong with it in one error."""
+def fill(sequence: SequenceWrapper, tree: Mapping[str, Any]) -> tuple[list[SequenceError], frozenset[int]]:
+    """Append what the plain tree holds; return what is wrong with it, and the appends concerned.
+
+    An append with something wrong is there all the same, with what is right of it, so that the others
+    keep their numbers and references.
+    """
     problems: list[SequenceError] = []
-    for index, entry in enumerate(tree["appends"]):
-        try:
-            found = list(_entry_problems(entry, sequence.n_elements))
-            if not found:
-                sequence.append(**entry)
-        except SequenceError as error:
-            found = [error]
-        problems += [with_place(error, index) for error in found]
-    if problems:
-        raise combined(problems)
-
-
-def _entry_problems(entry: Any, n_elements: int) -> Iterator[SequenceError]:
-    if not isinstance(entry, Mapping):
-        yield SequenceError(f"an append is a mapping, not {entry!r:.80}")
-        return
-    strange = [key for key in entry if key not in APPEND and key not in OVERRIDES]
-    if "pulse" not in entry and not strange:
-        yield SequenceError("the append has no pulse", hint="name one: `pulse: Q6/X180`")
-    for key in strange:
-        yield unknown_override(str(key), 0)
-    for key, value in entry.items():
-        if key in strange:
+    spoiled: list[int] = []
+    entries = tree.get("appends")
+    for index, entry in enumerate(entries if isinstance(entries, (list, tuple)) else ()):
+        wrong = _entry_problems(entry, sequence.n_elements)
+        if not wrong:
+            sequence.append(**entry)
             continue
-        problem = _FIELD[key](value, n_elements) if key in APPEND else _override_problem(key, value)
+        problems += [with_place(error, index) for _, error in wrong]
+        spoiled.append(index)
+        sequence.append(**_standing_in(entry, {key for key, _ in wrong}))
+    return problems, frozenset(spoiled)
+
+
+def _standing_in(entry: Any, wrong: set[str | None]) -> dict[str, Any]:
+    """Return an append with the pulse, element and references of `entry` that are not `wrong`."""
+    good = {"pulse": NO_PULSE}
+    if isinstance(entry, Mapping):
+        kept = ("pulse", "element", "start", "end")
+        good |= {key: entry[key] for key in kept if key in entry and key not in wrong}
+    return good
+
+
+def _entry_problems(entry: Any, n_elements: int) -> list[tuple[str | None, SequenceError]]:
+    """Return what is wrong with an append, each with the key that it concerns."""
+    if not isinstance(entry, Mapping):
+        return [(None, SequenceError(f"an append is a mapping, not {entry!r:.80}"))]
+    found: list[tuple[str | None, SequenceError]] = []
+    if "pulse" not in entry and all(key in _CHECKS for key in entry):
+        found.append(("pulse", SequenceError("the append has no pulse", hint="name one: `pulse: Q6/X180`")))
+    for key, value in entry.items():
+        check = _CHECKS.get(key)
+        if check is None:
+            found.append((key, unknown_override(str(key), 0)))
+            continue
+        problem = check(value, n_elements)
         if problem:
-            yield problem
+            found.append((key, problem))
+    return found
 
 
 def _name_problem(value: Any, n_elements: int) -> SequenceError | None:
@@ -273,16 +310,6 @@ def _pulse_problem(value: Any, n_elements: int) -> SequenceError | None:
     return None
 
 
-_FIELD = {
-    "pulse": _pulse_problem,
-    "element": _element_problem,
-    "start": _name_problem,
-    "end": _name_problem,
-    "start_delay": _delay_problem,
-    "end_delay": _delay_problem,
-}
-
-
 def _swept_or(value: Any, good: Any, what: str, rule: str) -> SequenceError | None:
     if not is_swept(value):
         return None if good(value) else SequenceError(f"{what} is {value!r:.80}: it must be {rule}")
@@ -304,15 +331,11 @@ _OVERRIDE_RULES: dict[str, tuple[Any, str]] = {
     "channel": (is_index, "an integer"),
     "subchannel": (is_index, "an integer"),
     "env_func": (lambda value: isinstance(value, str), "the name of an envelope"),
-    "kwargs": (lambda value: isinstance(value, Mapping), "a mapping"),
 }
 
 
-def _override_problem(name: str, value: Any) -> SequenceError | None:
-    good, rule = _OVERRIDE_RULES[name]
-    if name != "kwargs":
-        return _swept_or(value, good, name, rule)
-    if not good(value):
+def _kwargs_problem(value: Any, n_elements: int) -> SequenceError | None:
+    if not isinstance(value, Mapping):
         return SequenceError(f"kwargs is {value!r:.80}: it must be a mapping")
     for key, entry in value.items():
         problem = _swept_or(entry, _holds_numbers, f"kwargs {key}", "numbers or text")
@@ -325,3 +348,20 @@ def _holds_numbers(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(map(_holds_numbers, value))
     return value is None or isinstance(value, (str, bool)) or (is_number(value) and math.isfinite(value))
+
+
+def _override_check(name: str) -> Callable[[Any, int], SequenceError | None]:
+    good, rule = _OVERRIDE_RULES[name]
+    return lambda value, n_elements: _swept_or(value, good, name, rule)
+
+
+_CHECKS: dict[str, Callable[[Any, int], SequenceError | None]] = {
+    "pulse": _pulse_problem,
+    "element": _element_problem,
+    "start": _name_problem,
+    "end": _name_problem,
+    "start_delay": _delay_problem,
+    "end_delay": _delay_problem,
+    "kwargs": _kwargs_problem,
+    **{name: _override_check(name) for name in _OVERRIDE_RULES},
+}

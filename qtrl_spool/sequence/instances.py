@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from qtrl_spool.errors import SequenceError
 from qtrl_spool.sequence.records import Columns
-from qtrl_spool.sequence.rows import Ints, Rows, elements_of
+from qtrl_spool.sequence.rows import UNKNOWN, Ints, Rows, elements_of, n_elements_of
+
+MAX_INSTANCES = 4_000_000
+"""Most (append, element) of a sequence; some hundred bytes each."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,21 @@ class Instances:
 def instances_of(
     columns: Columns, rows: Rows, at: Any, n_elements: int, shift: int, problems: list[SequenceError]
 ) -> Instances:
-    """Return all instances; `at` is where the references lie and `shift` what is added to it (samples)."""
+    """Return all instances that have a place.
+
+    Parameters
+    ----------
+    columns, rows:
+        The appends.
+    at:
+        Where the references lie, in samples from 'Start'; nan where it is not known.
+    n_elements:
+        Of the sequence.
+    shift:
+        What is added to `at`, in samples.
+    problems:
+        What is found wrong is added.
+    """
     elements = columns.elements
     if not rows.swept and set(map(type, elements)) <= {int}:
         append = np.arange(len(elements))
@@ -52,13 +69,37 @@ def instances_of(
         begin = at[starts]
     else:
         where = _by_element(at, starts, element)
-        problems += _undefined(where, append, element, columns)
-        begin = np.nan_to_num(where).astype(np.int64)
+        problems += _undefined(where, append, element, columns, _left_out(at)[starts])
+        known = ~np.isnan(where) & (spread[0] != UNKNOWN)
+        append, element, where = append[known], element[known], where[known]
+        spread = [column[known] for column in spread]
+        begin = where.astype(np.int64)
     return Instances(append, element, spread[0], spread[1], spread[2], begin + shift)
+
+
+def _left_out(at: list[Any]) -> NDArray[np.bool_]:
+    """Return for each reference whether a sweep places it in some elements and leaves others out."""
+    return np.array(
+        [isinstance(where, np.ndarray) and 0 < int(np.isnan(where).sum()) < len(where) for where in at]
+    )
+
+
+def _check_number(elements: list[Any], rows: Rows, n_elements: int) -> None:
+    known = {index: len(swept.element) for index, swept in rows.swept.items()}
+    number = sum(
+        known[index] if index in known else n_elements_of(element, n_elements)
+        for index, element in enumerate(elements)
+    )
+    if number > MAX_INSTANCES:
+        raise SequenceError(
+            f"{len(elements)} appends in up to {n_elements} elements play {number} times",
+            hint=f"split the sequence: at most {MAX_INSTANCES} are compiled",
+        )
 
 
 def _spread(elements: list[Any], rows: Rows, n_elements: int) -> tuple[Ints, Ints, list[Ints]]:
     """Return append, element, and row and delays of each instance."""
+    _check_number(elements, rows, n_elements)
     sets: list[Any] = []
     for index, element in enumerate(elements):
         if index in rows.swept:
@@ -88,8 +129,10 @@ def _by_element(at: list[Any], starts: Ints, element: Ints) -> NDArray[np.float6
     return begin
 
 
-def _undefined(at: NDArray[np.float64], append: Ints, element: Ints, columns: Columns) -> list[SequenceError]:
-    missing = np.flatnonzero(np.isnan(at))
+def _undefined(
+    at: NDArray[np.float64], append: Ints, element: Ints, columns: Columns, left_out: NDArray[np.bool_]
+) -> list[SequenceError]:
+    missing = np.flatnonzero(np.isnan(at) & left_out)
     problems = []
     for index in dict.fromkeys(append[missing].tolist()):
         where = element[missing[append[missing] == index]].tolist()

@@ -9,11 +9,16 @@ from typing import Any
 
 import numpy as np
 
+ATOMS = frozenset((float, int, str, bool, type(None)))
+"""Types whose values cannot change; asked by type, as an ``isinstance`` of an abstract class is slow."""
+
 
 def is_number(value: Any) -> bool:
     """Whether `value` is a finite real number, and no bool."""
     if type(value) is float:
         return math.isfinite(value)
+    if type(value) is str:
+        return False
     return (
         value is not True and value is not False and isinstance(value, numbers.Real) and math.isfinite(value)
     )
@@ -28,6 +33,8 @@ def is_index(value: Any) -> bool:
 
 def detached(value: Any) -> Any:
     """Return a copy of `value` that nobody else can change."""
+    if type(value) in ATOMS:
+        return value
     if isinstance(value, Mapping):
         return {key: detached(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

@@ -20,6 +20,9 @@ TOLERANCE = 5e-7
 """Wanted accuracy of samples, in full scale: what is less above it is no violation."""
 
 
+_BLOCK = 2**17
+
+
 class FullScaleWarning(UserWarning):
     """Something in a sequence is beyond full scale and would be clipped."""
 
@@ -65,35 +68,46 @@ def amplitude_violations(program: Program) -> tuple[Violation, ...]:
 
 
 def _suspect_lines(program: Program) -> list[tuple[int, int]]:
-    """Return (element, channel) where the peaks of overlapping plays add up to more than full scale."""
+    """Return (element, channel) where the peaks of overlapping plays may add up to more than full scale."""
     plays = program.plays
-    if not len(plays):
+    analog = np.flatnonzero(plays["subchannel"] == 0)
+    if not len(analog):
         return []
-    peaks = _peaks(program)
-    peaks[plays["subchannel"] > 0] = 0.0
-    line = plays["element"].astype(np.int64) * program.n_channels + plays["channel"]
+    line = plays["element"][analog].astype(np.int64) * program.n_channels + plays["channel"][analog]
     order = np.argsort(line.astype(np.uint16) if line.max() < 2**16 else line, kind="stable")
-    begin = line[order] * (program.n_samples + 1) + plays["start"][order]
-    end = begin + plays["n"][order]
+    line, which = line[order], analog[order]
+    begin = line * (program.n_samples + 1) + plays["start"][which]
+    end = begin + plays["n"][which]
     late = begin[1:] < np.maximum.accumulate(end)[:-1]
-    busy = (
-        np.isin(line[order], np.unique(line[order][1:][late])) if late.any() else np.zeros(len(order), bool)
-    )
-    loud = peaks[order] > FULL_SCALE + TOLERANCE
-    loud[busy] |= _sums(begin[busy], end[busy], peaks[order][busy]) > FULL_SCALE + TOLERANCE
-    lines = np.unique(line[order][loud])
-    return [divmod(int(number), program.n_channels) for number in lines]
+    if not late.any() and not _is_loud(program.samples):
+        return []
+    peaks = _peaks(program)[which]
+    loud = peaks > FULL_SCALE + TOLERANCE
+    if late.any():
+        busy = np.isin(line, np.unique(line[1:][late]))
+        loud[busy] |= _sums(begin[busy], end[busy], peaks[busy]) > FULL_SCALE + TOLERANCE
+    return [divmod(int(number), program.n_channels) for number in np.unique(line[loud])]
+
+
+def _is_loud(samples: NDArray[np.complex64]) -> bool:
+    """Whether any sample alone is beyond full scale."""
+    parts = samples.view(np.float32)
+    for first in range(0, len(parts), _BLOCK):
+        squares = np.square(parts[first : first + _BLOCK])
+        if (squares[::2] + squares[1::2]).max() > (FULL_SCALE + TOLERANCE) ** 2:
+            return True
+    return False
 
 
 def _peaks(program: Program) -> NDArray[np.float64]:
-    """Return the largest absolute sample of each play's envelope, counted from its first sample on."""
-    plays, size = program.plays, np.abs(program.samples)
-    ends = np.zeros(len(size), np.int64)
-    np.maximum.at(ends, plays["offset"], plays["offset"] + plays["n"])
-    peaks = np.zeros(len(size))
-    for offset in np.flatnonzero(ends):
-        peaks[offset] = size[offset : ends[offset]].max()
-    found: NDArray[np.float64] = peaks[plays["offset"]]
+    """Return the largest absolute sample of the envelope of each play, an upper bound."""
+    offset, n = program.plays["offset"], program.plays["n"]
+    ends = np.zeros(len(program.samples), np.int64)
+    np.maximum.at(ends, offset, offset + n)
+    peaks = np.zeros(len(ends))
+    for begin in np.flatnonzero(ends).tolist():
+        peaks[begin] = np.abs(program.samples[begin : ends[begin]]).max()
+    found: NDArray[np.float64] = peaks[offset]
     return found
 
 
@@ -133,10 +147,13 @@ def memory_problems(program: Program, max_samples: int) -> tuple[SequenceError, 
     """Return an error if an element has more than the `max_samples` that a channel's memory holds."""
     if program.n_samples <= max_samples:
         return ()
-    return (
-        SequenceError(
-            f"an element lasts {program.n_samples} samples ({program.duration * 1e6:.3f} us), "
-            f"the instrument's memory holds {max_samples}",
-            hint="shorten the longest element",
-        ),
+    return (length_problem(program.n_samples, program.sample_rate, max_samples),)
+
+
+def length_problem(n_samples: int, sample_rate: float, max_samples: int) -> SequenceError:
+    """Return the error for an element of `n_samples`, more than the `max_samples` of the memory."""
+    return SequenceError(
+        f"an element lasts {n_samples} samples ({n_samples / sample_rate:.6g} s), "
+        f"the memory of a channel holds {max_samples} ({max_samples / sample_rate:.6g} s)",
+        hint="shorten the longest element",
     )

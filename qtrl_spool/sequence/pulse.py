@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 
 from qtrl_spool.errors import SequenceError, did_you_mean
-from qtrl_spool.sequence.envelopes import envelope_problems
 from qtrl_spool.sequence.kinds import is_index, is_number
 
 PULSE_FIELDS = ("freq", "channel", "subchannel")
 REAL_FIELDS = ("env_func", "kwargs", "width", "t0")
 VIRTUAL_FIELDS = ("phase", "width")
+LAST_CHANNEL, LAST_SUBCHANNEL = 1023, 31
+"""Highest numbers of an output and of a marker; beyond any instrument, so more is a slip."""
+
 OVERRIDES = frozenset((*PULSE_FIELDS, *REAL_FIELDS, *VIRTUAL_FIELDS))
 
 
@@ -64,6 +66,14 @@ class PulseEnvelope:
     def __post_init__(self) -> None:
         if isinstance(self.kwargs, Mapping):
             object.__setattr__(self, "kwargs", MappingProxyType(dict(self.kwargs)))
+
+    @staticmethod
+    def sharing(other: PulseEnvelope, env_func: str, width: float) -> PulseEnvelope:
+        """Return another shape with the very same parameters, which nobody can change."""
+        made = object.__new__(PulseEnvelope)
+        for name, value in (("env_func", env_func), ("kwargs", other.kwargs), ("width", width)):
+            object.__setattr__(made, name, value)
+        return made
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (PulseEnvelope, (self.env_func, dict(self.kwargs), self.width))
@@ -212,10 +222,11 @@ def _with_changes(
     width = overrides.get("width", envelope.width)
     if isinstance(envelope, VirtualEnvelope):
         return VirtualEnvelope(overrides.get("phase", envelope.phase), width)
-    kwargs = envelope.kwargs
-    if "kwargs" in overrides:
-        kwargs = {**kwargs, **_mapping(overrides["kwargs"], "kwargs")}
-    return PulseEnvelope(overrides.get("env_func", envelope.env_func), kwargs, width)
+    env_func = overrides.get("env_func", envelope.env_func)
+    if "kwargs" not in overrides:
+        return PulseEnvelope.sharing(envelope, env_func, width)
+    kwargs = {**envelope.kwargs, **_mapping(overrides["kwargs"], "kwargs")}
+    return PulseEnvelope(env_func, kwargs, width)
 
 
 def _no_such_field(name: str, pulse: Pulse) -> SequenceError:
@@ -234,11 +245,11 @@ def _wrong(name: str, value: Any, rule: str) -> str:
 
 
 def field_problems(pulse: Pulse) -> Iterator[str]:
-    """Yield a sentence for each field of `pulse` that cannot be played."""
-    for name in ("channel", "subchannel"):
+    """Yield a sentence for each field of `pulse` that cannot be played, its envelope's parameters aside."""
+    for name, last in (("channel", LAST_CHANNEL), ("subchannel", LAST_SUBCHANNEL)):
         value = getattr(pulse, name)
-        if not is_index(value) or value < 0:
-            yield _wrong(name, value, "it must be an integer from 0")
+        if not is_index(value) or not 0 <= value <= last:
+            yield _wrong(name, value, f"it must be an integer from 0 to {last}")
     if pulse.freq is not None and not is_number(pulse.freq):
         yield _wrong("freq", pulse.freq, "it must be a number in Hz or null")
     envelope = pulse.envelope
@@ -247,8 +258,5 @@ def field_problems(pulse: Pulse) -> Iterator[str]:
         pulse.is_virtual and width is None
     ):
         yield _wrong("width", width, "it must be a number of seconds, not negative")
-    if isinstance(envelope, VirtualEnvelope):
-        if not is_number(envelope.phase):
-            yield _wrong("phase", envelope.phase, "it must be a number in rad")
-    else:
-        yield from envelope_problems(envelope.env_func, envelope.kwargs)
+    if isinstance(envelope, VirtualEnvelope) and not is_number(envelope.phase):
+        yield _wrong("phase", envelope.phase, "it must be a number in rad")

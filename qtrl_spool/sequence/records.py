@@ -27,6 +27,7 @@ BY_START, BY_END, SWEEPS = 1, 2, 4
 """Bits of `Record.given`."""
 
 DEFAULT_SAMPLE_RATE = 1e9
+MAX_ELEMENTS = 1_000_000
 NO_DELAY = 0
 """The default delay; compared by identity, so that an append without delays is quick."""
 
@@ -146,6 +147,8 @@ class Recorder:
     ) -> None:
         if not is_index(n_elements) or n_elements < 1:
             raise SequenceError(f"n_elements is {n_elements!r}: it must be an integer from 1")
+        if n_elements > MAX_ELEMENTS:
+            raise SequenceError(f"n_elements is {n_elements}: it must be at most {MAX_ELEMENTS}")
         if not isinstance(sample_rate, (int, float, np.number)) or not 0 < sample_rate < np.inf:
             raise SequenceError(f"sample_rate is {sample_rate!r}: it must be a positive number of samples/s")
         self.n_elements = int(n_elements)

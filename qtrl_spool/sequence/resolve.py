@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from qtrl_spool.errors import SequenceError
+from qtrl_spool.sequence.envelopes import envelope_problems
 from qtrl_spool.sequence.lists import Groups
 from qtrl_spool.sequence.pulse import (
     Pulse,
@@ -26,9 +27,44 @@ from qtrl_spool.sequence.pulse import (
 )
 
 MAX_PULSE_SAMPLES = 2**27
-"""Longest pulse that is accepted; far beyond any instrument, so it is a slip in the width."""
+"""Longest pulse that is accepted where no instrument's memory is given: more is a slip in the width."""
 
-COLUMNS = ("virtual", "pre", "group", "n", "channel", "subchannel", "freq", "envelope", "phase")
+NO_ENVELOPE = -1
+_WIDTH_ONLY = {"width"}
+
+
+class Component(NamedTuple):
+    """One component of a resolved pulse.
+
+    Attributes
+    ----------
+    virtual:
+        Whether it is a virtual Z.
+    pre:
+        Samples from the begin of the row to its own, delays not counted.
+    group:
+        Number of its group.
+    n:
+        Samples.
+    channel, subchannel:
+        Output.
+    freq:
+        Hz.
+    envelope:
+        Number of the envelope, or `NO_ENVELOPE`.
+    phase:
+        Of a virtual Z, rad.
+    """
+
+    virtual: bool
+    pre: int
+    group: int
+    n: int
+    channel: int
+    subchannel: int
+    freq: float
+    envelope: int
+    phase: float
 
 
 @dataclass
@@ -38,14 +74,15 @@ class Table:
     Attributes
     ----------
     first, count:
-        For each row: where its components begin in the component columns, and how many they are.
+        For each row: where its components begin among all, and how many they are.
     total, tick, n_groups:
         For each row: samples of all its groups and of the first one (delays not counted), and groups.
-    virtual, pre, group, n, channel, subchannel, freq, envelope, phase:
-        For each component: whether it is a virtual Z; samples from the begin of the row (delays not
-        counted); number of its group; samples; output; Hz; number of the envelope or -1; rad.
+    components:
+        Those of all rows.
     envelopes:
         For each envelope: ``(env_func, kwargs, n_samples)``.
+    keys:
+        For each envelope: the same as a hashable value.
     """
 
     first: list[int] = field(default_factory=list)
@@ -53,14 +90,9 @@ class Table:
     total: list[int] = field(default_factory=list)
     tick: list[int] = field(default_factory=list)
     n_groups: list[int] = field(default_factory=list)
-    components: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
+    components: list[Component] = field(default_factory=list)
     envelopes: list[tuple[str, Mapping[str, Any], int]] = field(default_factory=list)
     keys: list[Any] = field(default_factory=list)
-
-
-def samples(width: float | None, sample_rate: float) -> int:
-    """Return a time in s as a number of samples, ties to even."""
-    return 0 if width is None else round(float(width) * sample_rate)
 
 
 class Resolver:
@@ -74,6 +106,8 @@ class Resolver:
         In samples/s.
     explain:
         Says more about a text that stands where a number should, given the stored pulse and the text.
+    max_samples:
+        Longest pulse that is accepted.
     """
 
     def __init__(
@@ -81,22 +115,68 @@ class Resolver:
         groups: Callable[[Any], Groups],
         sample_rate: float,
         explain: Callable[[Any, str], str | None] = lambda pulse, text: None,
+        max_samples: int = MAX_PULSE_SAMPLES,
     ) -> None:
         self.table = Table()
         self.groups: dict[Any, Groups] = {}
         self._groups_of = groups
         self._rate = sample_rate
         self._explain = explain
+        self._max_samples = min(max_samples, MAX_PULSE_SAMPLES)
         self._rows: dict[Any, int] = {}
+        self._unsound: set[Any] = set()
         self._envelopes: dict[Any, int] = {}
+        self._kwargs: dict[tuple[str, int], tuple[Any, Any, tuple[str, ...]]] = {}
 
     def row(self, pulse: Any, overrides: Mapping[str, Any] | None = None) -> int:
         """Return the row of `pulse` with `overrides`."""
         key = (pulse, frozen(overrides)) if overrides else pulse
         found = self._rows.get(key)
+        if found is None and overrides and overrides.keys() == _WIDTH_ONLY:
+            found = self._widened(pulse, overrides["width"])
         if found is None:
-            found = self._rows[key] = self._add(pulse, overrides)
+            found = self._add(pulse, overrides)
+        self._rows[key] = found
         return found
+
+    def _widened(self, pulse: Any, width: Any) -> int | None:
+        """Return the row of `pulse` with another width in s: the commonest sweep, so it has a short way.
+
+        None if it must go the long way.
+        """
+        if type(width) is not float or not 0 <= width * self._rate <= self._max_samples:
+            return None
+        like = self._sound(pulse)
+        if like is None:
+            return None
+        table, n = self.table, round(width * self._rate)
+        first = len(table.components)
+        for part in table.components[table.first[like] : table.first[like] + table.count[like]]:
+            envelope = part.envelope
+            if envelope != NO_ENVELOPE:
+                env_func, kwargs, _ = table.envelopes[envelope]
+                envelope = self._number((env_func, n, table.keys[envelope][2]), kwargs)
+            table.components.append(part._replace(n=n, pre=part.group * n, envelope=envelope))
+        self._row_of(first, [n] * table.n_groups[like])
+        return len(table.first) - 1
+
+    def _sound(self, pulse: Any) -> int | None:
+        """Return the row of `pulse` as it is stored, None if it cannot be played so."""
+        if pulse not in self._rows and pulse not in self._unsound:
+            try:
+                self._rows[pulse] = self._add(pulse, None)
+            except SequenceError:
+                self._unsound.add(pulse)
+        return self._rows.get(pulse)
+
+    def _row_of(self, first: int, ticks: list[int]) -> None:
+        """Add the row of the components from number `first` on, whose groups have `ticks` samples."""
+        table = self.table
+        table.first.append(first)
+        table.count.append(len(table.components) - first)
+        table.total.append(sum(ticks))
+        table.tick.append(ticks[0])
+        table.n_groups.append(len(ticks))
 
     def _add(self, pulse: Any, overrides: Mapping[str, Any] | None) -> int:
         groups = self.groups.get(pulse)
@@ -105,64 +185,65 @@ class Resolver:
         if overrides:
             groups = tuple(tuple(with_overrides(part, overrides) for part in group) for group in groups)
         self._check(pulse, groups)
-        table, first = self.table, len(self.table.components["n"])
+        table, first = self.table, len(self.table.components)
         pre, ticks = 0, []
         for number, group in enumerate(groups):
-            lengths = [samples(part.envelope.width, self._rate) for part in group]
+            lengths = [round(float(part.envelope.width or 0.0) * self._rate) for part in group]
             tick = max(lengths)
             for part, n in zip(group, lengths, strict=True):
-                self._component(part, n, pre + tick - n, number)
+                table.components.append(self._component(part, n, pre + tick - n, number))
             ticks.append(tick)
             pre += tick
-        table.first.append(first)
-        table.count.append(len(table.components["n"]) - first)
-        table.total.append(pre)
-        table.tick.append(ticks[0])
-        table.n_groups.append(len(groups))
+        self._row_of(first, ticks)
         return len(table.first) - 1
 
-    def _component(self, part: Pulse, n: int, pre: int, group: int) -> None:
+    def _component(self, part: Pulse, n: int, pre: int, group: int) -> Component:
         envelope = part.envelope
-        virtual = isinstance(envelope, VirtualEnvelope)
-        row = {
-            "virtual": virtual,
-            "pre": pre,
-            "group": group,
-            "n": n,
-            "channel": int(part.channel),
-            "subchannel": int(part.subchannel),
-            "freq": 0.0 if part.freq is None else float(part.freq),
-            "envelope": -1 if isinstance(envelope, VirtualEnvelope) else self._envelope(envelope, n),
-            "phase": float(envelope.phase) if isinstance(envelope, VirtualEnvelope) else 0.0,
-        }
-        for name, column in self.table.components.items():
-            column.append(row[name])
+        freq = 0.0 if part.freq is None else float(part.freq)
+        output = (int(part.channel), int(part.subchannel))
+        if isinstance(envelope, VirtualEnvelope):
+            return Component(True, pre, group, n, *output, freq, NO_ENVELOPE, float(envelope.phase))
+        return Component(False, pre, group, n, *output, freq, self._envelope(envelope, n), 0.0)
 
     def _envelope(self, envelope: PulseEnvelope, n: int) -> int:
-        key = (envelope.env_func, n, frozen(envelope.kwargs))
+        return self._number((envelope.env_func, n, self._known(envelope)[1]), envelope.kwargs)
+
+    def _number(self, key: Any, kwargs: Mapping[str, Any]) -> int:
         number = self._envelopes.get(key)
         if number is None:
             number = self._envelopes[key] = len(self.table.envelopes)
-            self.table.envelopes.append((envelope.env_func, envelope.kwargs, n))
+            self.table.envelopes.append((key[0], kwargs, key[1]))
             self.table.keys.append(key)
         return number
 
+    def _known(self, envelope: PulseEnvelope) -> tuple[Any, Any, tuple[str, ...]]:
+        """Return the parameters of an envelope, the same as a hashable, and what is wrong with them."""
+        place = (str(envelope.env_func), id(envelope.kwargs))
+        found = self._kwargs.get(place)
+        if found is None:
+            problems = tuple(envelope_problems(envelope.env_func, envelope.kwargs))
+            key = () if problems else frozen(envelope.kwargs)
+            found = self._kwargs[place] = (envelope.kwargs, key, problems)
+        return found
+
     def _check(self, pulse: Any, groups: Groups) -> None:
-        sentences = dict.fromkeys(
-            self._explained(pulse, sentence)
-            for group in groups
-            for part in group
-            for sentence in field_problems(part)
-        )
-        if not sentences:
-            longest = (
-                max(float(part.envelope.width or 0.0) for group in groups for part in group) * self._rate
-            )
-            if longest <= MAX_PULSE_SAMPLES:
-                return
-            sentences = {f"it lasts {longest:.3g} samples, more than {MAX_PULSE_SAMPLES}": None}
-        name = f"pulse {pulse!r}" if isinstance(pulse, str) else "pulse"
-        raise SequenceError(f"{name}: {'; '.join(sentences)}")
+        sentences: dict[str, None] = {}
+        longest = 0.0
+        for group in groups:
+            for part in group:
+                found = [*field_problems(part)]
+                if isinstance(part.envelope, PulseEnvelope):
+                    found += self._known(part.envelope)[2]
+                if found:
+                    sentences.update(dict.fromkeys(self._explained(pulse, sentence) for sentence in found))
+                elif part.envelope.width:
+                    longest = max(longest, float(part.envelope.width) * self._rate)
+        if not sentences and longest > self._max_samples:
+            width = f"it lasts {longest:.3g} samples ({longest / self._rate:.3g} s)"
+            sentences[f"{width}, the memory holds {self._max_samples}"] = None
+        if sentences:
+            name = f"pulse {pulse!r}" if isinstance(pulse, str) else "pulse"
+            raise SequenceError(f"{name}: {'; '.join(sentences)}")
 
     def _explained(self, pulse: Any, sentence: str) -> str:
         if " is the text '" not in sentence and "there is no envelope '" not in sentence:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool.errors import SequenceError
-from qtrl_spool.sequence.checks import with_place
+from qtrl_spool.sequence.checks import LONG, delay_problem, with_place
 from qtrl_spool.sequence.records import BY_END, START, SWEEPS, Columns, Record
 from qtrl_spool.sequence.resolve import Resolver
 from qtrl_spool.sequence.sweep import Elements, is_swept, values_of
@@ -144,7 +144,6 @@ def _report(
         for _ in range(len(indices) - len(named)):
             named += next(lost)
         problems.append(with_place(error, *sorted(named)))
-    problems.sort(key=lambda problem: int((problem.where or "append 0").split()[1]))
 
 
 def _delays(columns: Columns, which: int, sample_rate: float) -> Ints:
@@ -178,6 +177,12 @@ def _references(columns: Columns, by_end: list[int]) -> tuple[dict[str, int], In
 def _expanded(record: Record, n_elements: int, sample_rate: float, resolver: Resolver) -> Swept:
     elements = elements_of(record.element, n_elements)
     n = len(elements)
+    longest = LONG / sample_rate
+    for name in ("start_delay", "end_delay"):
+        for delay in _values(name, getattr(record, name), n):
+            problem = delay_problem(name, delay, longest)
+            if problem:
+                raise problem
     before = _values("start_delay", record.start_delay, n)
     after = _values("end_delay", record.end_delay, n)
     overrides = record.overrides or {}
@@ -200,9 +205,16 @@ def _values(name: str, value: Any, n: int) -> list[Any]:
     values = values_of(value)
     if len(values) != n:
         raise SequenceError(f"{name} has {len(values)} values for {n} elements")
-    if name.endswith("_delay") and not all(isinstance(delay, (int, float)) for delay in values):
-        raise SequenceError(f"{name} must be swept over numbers of seconds")
     return values
+
+
+def n_elements_of(element: Any, n_elements: int) -> int:
+    """Return how many elements an append plays in, or more (one may be named twice)."""
+    if element is None:
+        return n_elements
+    if isinstance(element, slice):
+        return len(range(n_elements)[element])
+    return len(element) if isinstance(element, tuple) else 1
 
 
 def elements_of(element: Any, n_elements: int) -> Ints:

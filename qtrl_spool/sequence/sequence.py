@@ -12,6 +12,7 @@ the whole is raised by `compile`, all of it in one `SequenceError`.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,19 +73,25 @@ class Sequence(Recorder):
     def compile(self) -> Sequence:
         """Compile, and return this sequence; warns of amplitudes beyond full scale."""
         resolver = Resolver(self._groups.__getitem__, self.sample_rate)
-        return self._compiled(compile_columns(self._columns, self.n_elements, self.sample_rate, resolver))
+        return self._compiled(*compile_columns(self._columns, self.n_elements, self.sample_rate, resolver))
 
     def _adopt(self, columns: Columns, resolver: Resolver) -> None:
         """Take over the appends of a symbolic sequence, with what its keys stood for."""
         self._columns = columns.copy()
         self._groups = dict(resolver.groups)
 
-    def _compiled(self, program: Program, check_amplitude: bool | None = None) -> Sequence:
-        if check_amplitude:
-            problems = amplitude_problems(program)
-            if problems:
-                raise combined(problems)
-        elif check_amplitude is None:
+    def _compiled(
+        self,
+        program: Program | None,
+        problems: Iterable[SequenceError] = (),
+        check_amplitude: bool | None = None,
+    ) -> Sequence:
+        problems = list(problems)
+        if check_amplitude and program is not None:
+            problems += amplitude_problems(program)
+        if problems or program is None:
+            raise combined(problems)
+        if check_amplitude is None:
             violations = amplitude_violations(program)
             if violations:
                 warnings.warn(tell(violations), FullScaleWarning, stacklevel=3)

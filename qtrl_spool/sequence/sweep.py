@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool.errors import SequenceError
-from qtrl_spool.sequence.kinds import is_index, is_number
+from qtrl_spool.sequence.kinds import ATOMS, is_index, is_number
 
 FORMS = ("sweep", "linspace", "arange", "values")
-N_MAX = 10_000_000
+N_MAX = 1_000_000
 """Largest number of values in one sweep: a typing error, not a measurement."""
 
 HUGE = 1e100
@@ -52,7 +52,12 @@ class Elements:
 
 def is_swept(value: Any) -> bool:
     """Whether `value` is written in one of the forms that sweep."""
-    return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in FORMS
+    return (
+        type(value) not in ATOMS
+        and isinstance(value, Mapping)
+        and len(value) == 1
+        and next(iter(value)) in FORMS
+    )
 
 
 def values_of(tree: Mapping[str, Any]) -> list[Any]:

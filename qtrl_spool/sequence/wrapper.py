@@ -10,15 +10,16 @@ It is tiny, needs no configuration, and travels as the plain tree of `to_dict` (
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from qtrl_spool.errors import SequenceError
 from qtrl_spool.sequence import form
 from qtrl_spool.sequence.checks import combined, with_place
-from qtrl_spool.sequence.compile import compile_columns
+from qtrl_spool.sequence.compile import MAX_SAMPLES, NONE, compile_columns
 from qtrl_spool.sequence.library import PulseLibrary
 from qtrl_spool.sequence.lists import Sequential, Simultaneous, groups_of
+from qtrl_spool.sequence.program import Program
 from qtrl_spool.sequence.records import Recorder
 from qtrl_spool.sequence.resolve import Resolver
 from qtrl_spool.sequence.sequence import Sequence
@@ -54,29 +55,50 @@ class SequenceWrapper(Recorder):
         """
         library = PulseLibrary.of(pulses)
         rate = self.sample_rate if sample_rate is None else sample_rate
-        made = Sequence(self.n_elements, rate, None, self.name)
+        made, program, problems = self._made(library, rate)
+        return made._compiled(program, problems, check_amplitude)
+
+    def _made(
+        self,
+        library: PulseLibrary,
+        sample_rate: float,
+        spoiled: frozenset[int] = NONE,
+        max_samples: int = MAX_SAMPLES,
+    ) -> tuple[Sequence, Program | None, list[SequenceError]]:
+        """Return a sequence with the same appends, its program, and what is wrong; see `compile_columns`."""
+        made = Sequence(self.n_elements, sample_rate, None, self.name)
         made._axis = self._axis
         resolver = Resolver(
             lambda pulse: groups_of(pulse, library.__getitem__),
             made.sample_rate,
             lambda pulse, text: _explained(library, pulse, text),
+            max_samples,
         )
-        program = compile_columns(self._columns, self.n_elements, made.sample_rate, resolver)
+        size = (self.n_elements, made.sample_rate)
+        program, problems = compile_columns(
+            self._columns, *size, resolver, spoiled=spoiled, max_samples=max_samples
+        )
         made._adopt(self._columns, resolver)
-        return made._compiled(program, check_amplitude)
+        return made, program, problems
 
     def check_keys(self, pulses: Any) -> None:
         """Raise an `UnknownPulseError` that names every pulse key which `pulses` does not have."""
-        library = PulseLibrary.of(pulses)
-        first: dict[str, list[int]] = {}
-        for index, pulse in enumerate(self._columns.pulses):
-            for key in (pulse,) if type(pulse) is str else keys_in(pulse):
-                first.setdefault(key, []).append(index)
-        problems = [
-            with_place(library.unknown(key), *where) for key, where in first.items() if key not in library
-        ]
+        problems = self.key_problems(pulses)
         if problems:
             raise combined(problems)
+
+    def key_problems(self, pulses: Any, appends: Iterable[int] | None = None) -> list[SequenceError]:
+        """Return an error for every key, of all or only some `appends`, that `pulses` does not have."""
+        library = PulseLibrary.of(pulses)
+        first: dict[str, list[int]] = {}
+        every = self._columns.pulses
+        for index in range(len(every)) if appends is None else sorted(appends):
+            pulse = every[index]
+            for key in (pulse,) if type(pulse) is str else keys_in(pulse):
+                first.setdefault(key, []).append(index)
+        return [
+            with_place(library.unknown(key), *where) for key, where in first.items() if key not in library
+        ]
 
     def pulse_keys(self) -> set[str]:
         """Return all pulse keys that it names."""
@@ -95,9 +117,30 @@ class SequenceWrapper(Recorder):
         SequenceError
             If the format is not known, or with everything that is wrong in ``problems``.
         """
-        made = cls(**form.head_of(tree))
-        form.fill(made, tree)
+        made, problems, _ = cls.read(tree)
+        if problems or made is None:
+            raise combined(problems)
         return made
+
+    @classmethod
+    def read(cls, tree: Any) -> tuple[SequenceWrapper | None, list[SequenceError], frozenset[int]]:
+        """Read a plain tree as far as it can be read.
+
+        Returns
+        -------
+        sequence:
+            The sequence, or None if nothing can be made of it.
+        problems:
+            What is wrong.
+        spoiled:
+            Numbers of the appends that are concerned.
+        """
+        head, problems = form.head_of(tree)
+        if head is None:
+            return None, problems, NONE
+        made = cls(**head)
+        more, spoiled = form.fill(made, tree)
+        return made, problems + more, spoiled
 
 
 def keys_in(pulse: Any) -> Iterator[str]:
