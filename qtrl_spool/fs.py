@@ -70,10 +70,15 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def write_new(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o644) -> None:
-    """Write a file that must not exist yet, and sync its contents (not its name)."""
+def write_new(
+    path: Path, data: bytes, *, durable: bool = True, mode: int = 0o644, meant: Path | None = None
+) -> None:
+    """Write a file that must not exist yet, and sync its contents (not its name).
+
+    `meant` is the name that an error tells, if `path` is only a temporary one.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    with reporting("write", path):
+    with reporting("write", meant or path):
         descriptor = os.open(path, flags, mode)
         with open(descriptor, "wb") as file:
             file.write(data)
@@ -91,7 +96,7 @@ def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o644)
     """Make `path` hold `data`: readers see the old file or the new one, never a part."""
     temporary = temporary_name(path)
     try:
-        write_new(temporary, data, durable=durable, mode=mode)
+        write_new(temporary, data, durable=durable, mode=mode, meant=path)
         with reporting("replace", path):
             os.replace(temporary, path)
     except StorageError:
@@ -200,6 +205,20 @@ def remove(path: Path) -> None:
 def exists(path: Path) -> bool:
     """Return whether there is something of that name (a dangling link counts)."""
     return os.path.lexists(path)
+
+
+def is_gone(path: Path) -> bool:
+    """Return whether `path` is surely not there: its folder is, and it is not in it.
+
+    A share that fails or vanishes says nothing about the file: False.
+    """
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return path.parent.is_dir()
+    except OSError:
+        return False
+    return False
 
 
 def names(folder: Path) -> list[str]:
@@ -320,3 +339,21 @@ def free_bytes(folder: Path) -> int:
     """Return how many bytes the storage of `folder` has left."""
     with reporting("ask for the free space of", folder):
         return shutil.disk_usage(folder).free
+
+
+def host_name() -> str:
+    """Return the name of this host."""
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+
+
+def process_exists(pid: int) -> bool:
+    """Return whether a process of that number runs on this host; True where that cannot be told."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

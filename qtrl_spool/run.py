@@ -14,6 +14,7 @@ job at that step: a job whose sequence does not compile never reaches the backen
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 from collections.abc import Callable, Mapping
@@ -27,7 +28,15 @@ from qtrl_spool import __version__
 from qtrl_spool.axes import IQ_AXES, RAW_AXES, Labelled
 from qtrl_spool.bundle import Bundle, dump_patch
 from qtrl_spool.config import AcquisitionSettings, Configuration
-from qtrl_spool.errors import AbortedError, BackendError, InternalError, SequenceError, did_you_mean
+from qtrl_spool.errors import (
+    AbortedError,
+    BackendError,
+    ConfigError,
+    InternalError,
+    ProcessingError,
+    SequenceError,
+    did_you_mean,
+)
 from qtrl_spool.sequence import Examined, Sequence, SequenceWrapper, raise_all, trigger_samples
 
 if TYPE_CHECKING:
@@ -38,6 +47,9 @@ _READOUT = "Readout/R"
 
 MAX_SAMPLES = 2**24
 """Samples that a channel's memory holds for one element, where ``dac/max_samples`` does not say it."""
+MAX_DATA_BYTES = 2_000_000_000
+"""What one job's IQ points, and the raw traces if it keeps them, may take in the server's memory."""
+_IQ_BYTES, _RAW_BYTES = 8, 4
 
 
 @dataclass(frozen=True)
@@ -112,7 +124,27 @@ def check(bundle: Bundle, default: Configuration) -> None:
         With all problems of their kind.
     """
     config = effective(bundle, default)
-    raise_all(Examined.of(bundle.sequence).wanting(config.pulses))
+    examined = Examined.of(bundle.sequence)
+    problems = list(examined.wanting(config.pulses))
+    readouts = _readouts(examined.wrapper, config, problems) if examined.wrapper else ()
+    raise_all(problems)
+    n_elements = examined.wrapper.n_elements if examined.wrapper else 0
+    _check_size(AcquisitionSettings.of(config, n_elements=n_elements, n_triggers=None), len(readouts))
+
+
+def _check_size(settings: AcquisitionSettings, n_readouts: int) -> None:
+    """Refuse a job whose data would not fit into the server's memory."""
+    n_shots = settings.n_reps * settings.n_batches * settings.n_elements * settings.n_triggers
+    n_bytes = n_shots * (n_readouts * _IQ_BYTES + settings.points * _RAW_BYTES * settings.keep_raw)
+    if n_bytes > MAX_DATA_BYTES:
+        raise ConfigError(
+            f"the job's data take {n_bytes / 1e9:.3g} GB, more than {MAX_DATA_BYTES / 1e9:.3g} GB: "
+            f"{settings.n_reps} repetitions x {settings.n_batches} batches x {settings.n_elements} elements "
+            f"x {settings.n_triggers} triggers x {n_readouts} readouts"
+            f"{', raw traces kept' if settings.keep_raw else ''}",
+            where="adc/acquisition_settings",
+            hint="lower n_reps or n_batches, or submit it in parts",
+        )
 
 
 def prepare(bundle: Bundle, default: Configuration) -> Prepared:
@@ -136,6 +168,10 @@ def prepare(bundle: Bundle, default: Configuration) -> Prepared:
     raise_all(problems)
     if sequence is None or examined.wrapper is None or triggers is None:
         raise InternalError("a sequence that was found to be good has no program")
+    settings = AcquisitionSettings.of(
+        config, n_elements=sequence.n_elements, n_triggers=triggers.shape[1] or None
+    )
+    _check_size(settings, len(readouts))
     return Prepared(
         bundle=bundle,
         config=config,
@@ -143,9 +179,7 @@ def prepare(bundle: Bundle, default: Configuration) -> Prepared:
         sequence=sequence,
         readouts=readouts,
         triggers=triggers,
-        settings=AcquisitionSettings.of(
-            config, n_elements=sequence.n_elements, n_triggers=triggers.shape[1] or None
-        ),
+        settings=settings,
     )
 
 
@@ -289,6 +323,7 @@ def conclude(
     ProcessingError
         If a step of the chain cannot do what it is told (not for a partial result).
     """
+    from qtrl_spool.results import layout
     from qtrl_spool.results.write import image
 
     return image(
@@ -299,9 +334,11 @@ def conclude(
         x_axis=_x_axis(prepared.wrapper),
         identity={**_provenance(prepared), **identity},
         documents={
-            "sequence": json.dumps(prepared.wrapper.to_dict(), separators=(",", ":")),
-            "patch": dump_patch(prepared.bundle.patch),
-            "config": prepared.config.dump(),
+            layout.SEQUENCE: json.dumps(prepared.wrapper.to_dict(), separators=(",", ":")),
+            layout.PATCH: dump_patch(prepared.bundle.patch),
+            layout.JOB: dump_patch(prepared.bundle.manifest.to_dict()),
+            layout.CONFIG: prepared.config.dump(),
+            layout.DEFAULT: json.dumps(prepared.config.files(), ensure_ascii=False),
         },
     )
 
@@ -309,11 +346,12 @@ def conclude(
 def _processed(prepared: Prepared, data: Acquisition, *, partial: bool) -> Processed | None:
     from qtrl_spool.processing import process
 
-    if not prepared.bundle.manifest.processing or partial:
+    if not prepared.bundle.manifest.processing:
         return None
-    return process(
-        data.iq, prepared.config.adc, readouts=prepared.readouts, x_axis=np.asarray(prepared.wrapper.x_axis)
-    )
+    with contextlib.suppress(*((ProcessingError,) if partial else ())):
+        x_axis = np.asarray(prepared.wrapper.x_axis)
+        return process(data.iq, prepared.config.adc, readouts=prepared.readouts, x_axis=x_axis)
+    return None
 
 
 def _x_axis(wrapper: SequenceWrapper) -> tuple[str, str, NDArray[Any]]:

@@ -53,7 +53,7 @@ def demo(folder: str | None) -> int:
             _show(job)
     word(f"4. The results are HDF5 files that xarray opens. The Rabi oscillation, drawn: {root / 'rabi.png'}")
     jobs[-1].result().plot(root / "rabi.png")
-    word(f"   Look around: qtrl-spool jobs --spool {spool.path}")
+    word(f"   Look around: {sys.argv[0]} jobs --spool {spool.path}")
     fact(str(root / "rabi.png"))
     return 0 if all(map(is_done, jobs)) else 1
 

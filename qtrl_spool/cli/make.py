@@ -60,14 +60,13 @@ def serve(drain: bool, backend: str, name: str | None, spool: str) -> None:
     load_backend(backend)
     server = Server(
         Layout.of(spool),
-        name=name or socket.gethostname().partition(".")[0],
+        name=socket.gethostname().partition(".")[0] if name is None else name,
         make_backend=partial(load_backend, backend),
         backend_name=backend,
         drain=drain,
     )
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: server.stop())
-    word(f"server {server.name!r} serves {server.layout.root} with backend {backend!r}")
     server.run()
     word(f"server {server.name!r} has ended")
 

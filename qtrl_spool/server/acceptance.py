@@ -16,7 +16,7 @@ from typing import Any
 from qtrl_spool import fs, run
 from qtrl_spool.bundle import Limits, job_name, pack
 from qtrl_spool.config import Configuration
-from qtrl_spool.errors import BundleError, QtrlSpoolError, SubmitterError
+from qtrl_spool.errors import BundleError, NotFoundError, QtrlSpoolError, SubmitterError
 from qtrl_spool.job import DROP_SUFFIX, State, Ticket, is_id, utc
 from qtrl_spool.spool import drops, tickets
 from qtrl_spool.spool.accepting import Taken
@@ -40,7 +40,7 @@ class Acceptance:
     limits:
         Of drops.
     default:
-        Returns the default configuration in force.
+        Returns the default configuration at a version, or in force for ``latest`` and ``submitted``.
     durable:
         Whether what is accepted is synced.
     """
@@ -51,7 +51,7 @@ class Acceptance:
         journal: Journal,
         server: str,
         limits: Limits,
-        default: Callable[[], Configuration],
+        default: Callable[[int | str], Configuration],
         *,
         durable: bool,
     ) -> None:
@@ -74,7 +74,7 @@ class Acceptance:
             if error is not None:
                 raise error
             whole = self._checked(path, taken)
-        except SubmitterError as problem:
+        except (SubmitterError, NotFoundError) as problem:
             self._reject(path, taken, problem)
         else:
             self._accept(path, taken, whole)
@@ -90,7 +90,7 @@ class Acceptance:
         try:
             whole = drops.take(path, self._limits, name=path.name if taken.uid is not None else taken.name)
             if not self._is_noted(taken.job_id):
-                run.check(whole.bundle, self._default())
+                run.check(whole.bundle, self._default(whole.bundle.manifest.config_version))
         except (QtrlSpoolError, OSError):
             raise
         except Exception as error:
@@ -123,7 +123,7 @@ class Acceptance:
 
     def _note_acceptance(self, path: Path, taken: Taken, whole: drops.Whole) -> None:
         bundle = whole.bundle
-        default = self._default()
+        default = self._default(bundle.manifest.config_version)
         self._journal.note(
             taken.job_id,
             0,
@@ -139,7 +139,8 @@ class Acceptance:
             n_batches=run.effective(bundle, default).get("adc/acquisition_settings/n_batches", 1),
         )
 
-    def _reject(self, path: Path, taken: Taken, problem: SubmitterError) -> None:
+    def _reject(self, path: Path, taken: Taken, problem: QtrlSpoolError) -> None:
+        problem.where = problem.where or taken.name
         problems = getattr(problem, "problems", (problem,))
         text = rejection(taken, problems)
         self._journal.open_home(taken.job_id)

@@ -64,7 +64,7 @@ class Intake:
     server:
         Its name.
     default:
-        Returns the default configuration in force.
+        Returns the default configuration at a version, or in force for ``latest`` and ``submitted``.
     was_renamed:
         Whether a path was seen to be renamed in: such a drop is whole.
     """
@@ -75,7 +75,7 @@ class Intake:
         settings: Settings,
         journal: Journal,
         server: str,
-        default: Callable[[], Configuration],
+        default: Callable[[int | str], Configuration],
         was_renamed: Callable[[Path], bool],
     ) -> None:
         self._layout = layout

@@ -13,9 +13,24 @@ import logging
 from typing import Any
 
 from qtrl_spool import fs
-from qtrl_spool.errors import InternalError, QtrlSpoolError
-from qtrl_spool.job import State, is_id
-from qtrl_spool.spool.journal import PARTIAL, RESULT, Journal, claimed_result
+from qtrl_spool.bundle import unpack
+from qtrl_spool.errors import (
+    BackendError,
+    BundleError,
+    InternalError,
+    ManifestError,
+    OperatorError,
+    QtrlSpoolError,
+)
+from qtrl_spool.job import State, final_name, is_id
+from qtrl_spool.spool.journal import (
+    PARTIAL,
+    RESULT,
+    Journal,
+    cancel_asked_for,
+    claimed_result,
+    n_attempts,
+)
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.tickets import Place, Tickets, find
 
@@ -35,13 +50,18 @@ class Outcome:
         Of this server.
     server:
         Its name.
+    max_attempts:
+        Executions after which a job that never ended has failed.
     """
 
-    def __init__(self, layout: Layout, journal: Journal, moves: Tickets, server: str) -> None:
+    def __init__(
+        self, layout: Layout, journal: Journal, moves: Tickets, server: str, max_attempts: int
+    ) -> None:
         self._layout = layout
         self._journal = journal
         self._moves = moves
         self._folder = layout.claimed_by(server)
+        self._max_attempts = max_attempts
 
     # ------------------------------------------------------------ open jobs
 
@@ -67,7 +87,7 @@ class Outcome:
         """Publish the result that this claim wrote; False if the claim was lost."""
         done = self._moves.finish(place, State.DONE)
         if done is None:
-            return self._lost(place)
+            return self.lose(place)
         self._publish(done)
         return True
 
@@ -76,7 +96,7 @@ class Outcome:
         job_id, claim = place.ticket.job_id, place.ticket.claim
         self._journal.note(job_id, claim, "error", error=error.record(), traceback=details)
         if self._moves.finish(place, State.FAILED) is None:
-            return self._lost(place)
+            return self.lose(place)
         self._journal.note(job_id, claim, "failed", error=error.record())
         self.close(job_id)
         _log.warning("%s failed: %s", job_id, error)
@@ -87,25 +107,69 @@ class Outcome:
         job_id = place.ticket.job_id
         self.open(job_id)
         if self._moves.finish(place, State.CANCELLED) is None:
-            return self._lost(place)
+            return self.lose(place)
         self._journal.note(job_id, place.ticket.claim, "cancelled", reason=why)
         self.close(job_id)
         _log.info("%s %s", job_id, why)
         return True
 
+    def cancel_finished(self, place: Place, why: str) -> bool:
+        """Cancel a job whose result is written but not published: what it measured is its partial result."""
+        home = self._layout.home(place.ticket.job_id)
+        written = home / claimed_result(place.ticket.claim)
+        if fs.exists(written):
+            fs.remove(home / PARTIAL)
+            fs.move(written, home / PARTIAL)
+        return self.cancel(place, why)
+
     def requeue(self, place: Place, why: str) -> bool:
         """Give a claimed job back to the queue; False if the claim was lost."""
         job_id = place.ticket.job_id
         if self._moves.enqueue(place) is None:
-            return self._lost(place)
+            return self.lose(place)
         self._journal.note(job_id, place.ticket.claim, "requeued", why=why)
         self.close(job_id)
         _log.info("%s goes back to the queue: %s", job_id, why)
         return True
 
-    def _lost(self, place: Place) -> bool:
-        _log.warning("%s is no longer ours: nothing was published", place.ticket.job_id)
-        self.close(place.ticket.job_id)
+    def retry(self, place: Place, error: QtrlSpoolError, details: str) -> bool:
+        """Give a job that failed on the backend back to the queue; its manifest allows another attempt."""
+        note = {"error": error.record(), "traceback": details}
+        self._journal.note(place.ticket.job_id, place.ticket.claim, "error", **note)
+        return self.requeue(place, f"another attempt after: {error.message}")
+
+    def give_back(self, place: Place, why: str) -> bool:
+        """Do with an interrupted job what was asked for: cancel it, let it fail, or queue it again."""
+        job_id = place.ticket.job_id
+        asked = cancel_asked_for(self._layout, job_id)
+        attempts = n_attempts(self._layout, job_id)
+        if asked is not None:
+            return self.cancel(place, asked)
+        if attempts >= self._max_attempts:
+            message = f"the job was started {attempts} times and never came to an end"
+            return self.fail(place, OperatorError(message, hint=f"the last time, {why}"), "")
+        if attempts and _on_interrupt(place) == "fail":
+            hint = "its manifest says on_interrupt: fail"
+            return self.fail(place, BackendError(f"the job was interrupted: {why}", hint=hint), "")
+        return self.requeue(place, why)
+
+    def has_ended(self, place: Place) -> bool:
+        """Return whether a claimed ticket lies in the job's home: this claim has ended the job."""
+        home, claim = self._layout.home(place.ticket.job_id), place.ticket.claim
+        return any(fs.exists(home / final_name(state, claim)) for state in _EVENT if state.final)
+
+    def lose(self, place: Place) -> bool:
+        """Publish nothing, because another server took the job over; make its record right again."""
+        job_id = place.ticket.job_id
+        _log.warning("%s is no longer ours: nothing was published", job_id)
+        home = self._layout.home(job_id)
+        fs.remove(home / claimed_result(place.ticket.claim))
+        if fs.exists(home / RESULT):
+            fs.remove(home / PARTIAL)
+        with contextlib.suppress(InternalError):
+            self.settle(job_id)
+        self._journal.forget(job_id)
+        self.close(job_id)
         return False
 
     # ------------------------------------------------------------ make it so
@@ -157,3 +221,10 @@ class Outcome:
         for job_id in self.opened():
             with contextlib.suppress(InternalError):
                 self.settle(job_id)
+
+
+def _on_interrupt(place: Place) -> str:
+    try:
+        return unpack(fs.read(place.path) or b"").manifest.on_interrupt
+    except (BundleError, ManifestError):
+        return "fail"

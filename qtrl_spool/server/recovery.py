@@ -8,54 +8,23 @@ are never compared. Everything here can be done twice.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from qtrl_spool import fs
-from qtrl_spool.bundle import unpack
-from qtrl_spool.errors import BackendError, BundleError, ManifestError, OperatorError
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.spool.accepting import parse_taken
-from qtrl_spool.spool.journal import read_events
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.servers import heartbeats
-from qtrl_spool.spool.tickets import Place, running
+from qtrl_spool.spool.tickets import running
 
 _log = logging.getLogger(__name__)
 
 
-def n_attempts(layout: Layout, job_id: str) -> int:
-    """Return how often a job's execution was started."""
-    return sum(event["event"] == "started" for event in read_events(layout, job_id))
-
-
-def recover(layout: Layout, outcome: Outcome, server: str, max_attempts: int) -> None:
-    """Requeue or fail what `server` had claimed when it died, then settle what it left open."""
+def recover(layout: Layout, outcome: Outcome, server: str) -> None:
+    """Give back what `server` had claimed when it died, then settle what it left open."""
     for place in running(layout, server):
-        _give_back(layout, outcome, place, max_attempts)
+        outcome.give_back(place, f"server {server!r} died while it ran the job")
     outcome.settle_all()
-
-
-def _give_back(layout: Layout, outcome: Outcome, place: Place, max_attempts: int) -> None:
-    attempts = n_attempts(layout, place.ticket.job_id)
-    why = f"server {place.server!r} died while it ran the job"
-    if attempts >= max_attempts:
-        error: OperatorError = OperatorError(
-            f"the job was started {attempts} times and never came to an end", hint=f"the last time, {why}"
-        )
-    elif attempts and _on_interrupt(place) == "fail":
-        error = BackendError(f"the job was interrupted: {why}", hint="its manifest says on_interrupt: fail")
-    else:
-        outcome.requeue(place, why)
-        return
-    outcome.fail(place, error, "")
-
-
-def _on_interrupt(place: Place) -> str:
-    try:
-        return unpack(fs.read(place.path) or b"").manifest.on_interrupt
-    except (BundleError, ManifestError):
-        return "fail"
 
 
 class Watch:
@@ -99,12 +68,20 @@ class Watch:
         return bool(running(self._layout, name)) or any(taken)
 
 
-def take_over(
-    layout: Layout, outcome_of: Callable[[str], Outcome], dead: str, server: str, max_attempts: int
-) -> None:
-    """Give a dead server's jobs back to the queue, and take the drops that it was accepting."""
+def take_over(layout: Layout, outcome: Outcome, dead: str, server: str) -> None:
+    """Give back what the server `dead` had claimed, and take the drops that it was accepting.
+
+    Parameters
+    ----------
+    layout:
+        The spool.
+    outcome:
+        For jobs of the dead server.
+    dead, server:
+        Its name, and that of the server which takes over.
+    """
     _log.warning("server %r has not been heard of for a lease: taking over what it left", dead)
-    recover(layout, outcome_of(dead), dead, max_attempts)
+    recover(layout, outcome, dead)
     mine = layout.accepting_by(server)
     fs.make_folder(mine)
     for name in fs.names(layout.accepting_by(dead)):

@@ -39,6 +39,7 @@ from qtrl_spool.spool.tickets import Place, Tickets, find
 
 _log = logging.getLogger(__name__)
 _TAKEN = "request~"
+_MOST_TEXT = 65_536
 _MORE = {"cancel": {"now"}, "move": {"priority"}, "config": {"base", "reason", "job"}, "rollback": {"reason"}}
 
 
@@ -137,7 +138,9 @@ class Steering:
             mistake = InternalError(f"{type(error).__name__}: {str(error)[:200]}", hint="please report it")
             reply = {"ok": False, "message": str(mistake), "error": mistake.record()}
         reply |= {"at": self._journal.now(), "by": self._server}
-        requests.settle(self._layout, name, tree, reply)
+        if taken.is_dir():
+            fs.move(taken, self._layout.answered / f"{name}.folder")
+        requests.settle(self._layout, name, tree or _text_of(taken), reply)
         fs.remove(taken)
         _log.info("request %s: %s", name, reply["message"])
 
@@ -196,8 +199,9 @@ class Steering:
         if place.state is State.CANCELLED:
             return f"{job_id} was cancelled already"
         if place.state is State.RUNNING:
-            self._stop_running(job_id, why, bool(tree.get("now")))
-            return f"{job_id} stops {'at once' if tree.get('now') else 'after this batch'}"
+            at_once = bool(tree.get("now"))
+            self._stop_running(job_id, why, at_once)
+            return f"{job_id} stops {'at once' if at_once else 'after this batch'} and publishes nothing"
         _only(place, "cancelled", State.QUEUED, State.HELD)
         if not self._outcome.cancel(place, why):
             raise OperatorError(f"{job_id} moved on while it was being cancelled", hint="ask again")
@@ -256,6 +260,12 @@ def _all_of(error: QtrlSpoolError) -> dict[str, Any]:
     """Return every problem of an error that has several, one sentence each."""
     problems = getattr(error, "problems", ())
     return {"problems": [str(each) for each in problems]} if problems[1:] else {}
+
+
+def _text_of(path: Path) -> dict[str, Any]:
+    """Return what a request that cannot be read said, as far as it is text."""
+    data = fs.read(path, limit=_MOST_TEXT) if path.is_file() and path.stat().st_size <= _MOST_TEXT else None
+    return {} if data is None else {"request": data.decode(errors="replace")}
 
 
 def _verb(tree: Mapping[str, Any]) -> str | None:

@@ -28,6 +28,7 @@ from qtrl_spool.spool.tickets import Place
 
 _log = logging.getLogger(__name__)
 _PARTIAL_EVERY_S = 1.0
+_PARTIAL_SHARE = 19.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Order:
         Root attributes of the result.
     now:
         Returns the time as records write it.
+    stop, cancel, abort:
+        Set to stop it after its batch; to stop it whatever it does, for good; to give up the batch.
     """
 
     place: Place
@@ -57,6 +60,7 @@ class Order:
     identity: dict[str, Any]
     now: Callable[[], str]
     stop: threading.Event = field(default_factory=threading.Event)
+    cancel: threading.Event = field(default_factory=threading.Event)
     abort: threading.Event = field(default_factory=threading.Event)
 
 
@@ -181,19 +185,25 @@ class Worker:
         backend = self._connected()
         started = order.now()
         self._report(Phase(order, "acquiring", prepared.settings.n_batches))
-        saved_at = time.monotonic()
+        partial = _Partial(self._save_partial, order, prepared, started)
 
         def on_batch(batch: int, so_far: Callable[[], run.Acquisition]) -> None:
-            nonlocal saved_at
             self._report(Batch(order, batch, prepared.settings.n_batches))
-            last = batch == prepared.settings.n_batches
-            if (not last and time.monotonic() - saved_at >= _PARTIAL_EVERY_S) or order.stop.is_set():
-                self._save_partial(order, prepared, so_far(), started)
-                saved_at = time.monotonic()
+            partial.keep(so_far, is_last=batch == prepared.settings.n_batches)
 
-        data = run.acquire(
-            prepared, backend, stopping=order.stop.is_set, aborting=order.abort.is_set, on_batch=on_batch
-        )
+        def stopping() -> bool:
+            return order.stop.is_set() or fs.is_gone(order.place.path)
+
+        try:
+            data = run.acquire(
+                prepared, backend, stopping=stopping, aborting=order.abort.is_set, on_batch=on_batch
+            )
+        except QtrlSpoolError:
+            partial.save()
+            raise
+        if order.cancel.is_set():
+            self._save_partial(order, prepared, data, started)
+            raise AbortedError("cancelled before it was processed")
         self._report(Phase(order, "processing"))
         facts = {"started": started, "finished": order.now(), **run.seed_of(backend)}
         image = run.conclude(prepared, data, {**order.identity, **facts})
@@ -209,7 +219,8 @@ class Worker:
         self, order: Order, prepared: run.Prepared, data: run.Acquisition, started: str
     ) -> None:
         image = run.conclude(prepared, data, {**order.identity, "started": started}, partial=True)
-        fs.replace(order.home / PARTIAL, image, durable=False)
+        if not fs.is_gone(order.place.path):
+            fs.replace(order.home / PARTIAL, image, durable=False)
 
     def _connected(self) -> Backend:
         if self._backend is None:
@@ -225,3 +236,35 @@ class Worker:
             with contextlib.suppress(Exception):
                 backend.abort()
                 backend.release()
+
+
+class _Partial:
+    """Keeps what was acquired so far, and saves it now and then, in at most a twentieth of the time."""
+
+    def __init__(
+        self,
+        save: Callable[[Order, run.Prepared, run.Acquisition, str], None],
+        order: Order,
+        prepared: run.Prepared,
+        started: str,
+    ) -> None:
+        self._save = save
+        self._about = order, prepared
+        self._started = started
+        self._so_far: Callable[[], run.Acquisition] | None = None
+        self._next_at = time.monotonic() + _PARTIAL_EVERY_S
+
+    def keep(self, so_far: Callable[[], run.Acquisition], *, is_last: bool) -> None:
+        """Remember the data after a batch, and save them if it is time."""
+        self._so_far = so_far
+        if not is_last and time.monotonic() >= self._next_at:
+            self.save()
+
+    def save(self) -> None:
+        """Save what there is."""
+        if self._so_far is None:
+            return
+        began = time.monotonic()
+        self._save(*self._about, self._so_far(), self._started)
+        now = time.monotonic()
+        self._next_at = now + max(_PARTIAL_EVERY_S, _PARTIAL_SHARE * (now - began))

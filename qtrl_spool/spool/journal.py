@@ -19,6 +19,7 @@ from qtrl_spool.spool.layout import Layout
 
 RESULT = "result.h5"
 PARTIAL = "partial.h5"
+_REWRITES = 10
 
 
 def claimed_result(claim: int) -> str:
@@ -45,6 +46,17 @@ def read_events(layout: Layout, job_id: str) -> list[dict[str, Any]]:
             if isinstance(event, dict) and "event" in event:
                 events.append(event)
     return events
+
+
+def n_attempts(layout: Layout, job_id: str) -> int:
+    """Return how often a job's execution was started."""
+    return sum(event["event"] == "started" for event in read_events(layout, job_id))
+
+
+def cancel_asked_for(layout: Layout, job_id: str) -> str | None:
+    """Return why a running job was to be cancelled, if it was."""
+    asked = [event for event in read_events(layout, job_id) if event["event"] == "cancelling"]
+    return str(asked[-1].get("why", "cancelled")) if asked else None
 
 
 def _claim_of(name: str) -> int:
@@ -114,9 +126,14 @@ class Journal:
         self._records.pop(job_id, None)
 
     def rewrite(self, job_id: str) -> dict[str, Any]:
-        """Make the status record again from the events."""
-        self.forget(job_id)
-        return self._write(job_id, self.record(job_id))
+        """Make the status record again from the events, until no other server adds to them meanwhile."""
+        events = read_events(self._layout, job_id)
+        for _ in range(_REWRITES):
+            record = self._write(job_id, record_of(job_id, events))
+            known, events = events, read_events(self._layout, job_id)
+            if events == known:
+                break
+        return record
 
     def _write(
         self, job_id: str, record: Mapping[str, Any], *, durable: bool | None = None

@@ -54,7 +54,8 @@ def holding_name(layout: Layout, name: str) -> Iterator[None]:
 
     lock = _lock(layout.server_lock(name))
     try:
-        lock.acquire(timeout=0)
+        with fs.reporting("lock", layout.server_lock(name)):
+            lock.acquire(timeout=0)
     except Timeout:
         raise ServerNameTakenError(
             f"a server named {name!r} is already running on this spool: {_holder(layout, name)}",
@@ -115,9 +116,18 @@ def write_heartbeat(layout: Layout, beat: Mapping[str, Any]) -> None:
     fs.replace_json(layout.heartbeat(beat["name"]), {"format": FORMAT, **beat}, durable=False)
 
 
+def _is_gone(beat: Mapping[str, Any]) -> bool:
+    """Return whether a server that ran on this host has no process any more."""
+    pid = beat.get("pid")
+    return beat.get("host") == fs.host_name() and isinstance(pid, int) and not fs.process_exists(pid)
+
+
 def looks_alive(beat: Mapping[str, Any], *, now: datetime, lease_s: float) -> bool:
-    """Return whether a heartbeat is recent by this machine's clock: a hint for people, no proof."""
-    if beat.get("stopped"):
+    """Return whether a heartbeat is recent by this machine's clock, and its process, if here, there.
+
+    A hint for people, no proof.
+    """
+    if beat.get("stopped") or _is_gone(beat):
         return False
     try:
         updated = datetime.strptime(str(beat["updated"]), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
