@@ -22,6 +22,7 @@ from qtrl_spool.config.edit import dump_yaml
 from qtrl_spool.config.load import read_texts
 from qtrl_spool.errors import StorageError
 from qtrl_spool.job import utc
+from qtrl_spool.run import warnings_of
 from qtrl_spool.shipped import default_config_folder
 from qtrl_spool.spool.layout import Layout, make
 from qtrl_spool.spool.settings import TEMPLATE
@@ -97,13 +98,6 @@ def with_simulator(texts: Mapping[str, str]) -> dict[str, str]:
 
     chip = simulator_document(Configuration.from_texts(texts))
     return {**texts, SIMULATOR_FILE: _SIMULATOR_HEAD + dump_yaml(chip)}
-
-
-def warnings_of(config: Configuration) -> tuple[str, ...]:
-    """Return what the lab should know of a configuration that is not wrong."""
-    from qtrl_spool.processing import warnings
-
-    return (*config.warnings, *warnings(config.adc))
 
 
 def is_embedded(root: Path) -> bool:

@@ -115,6 +115,13 @@ def effective(bundle: Bundle, default: Configuration) -> Configuration:
     return merged.merged({"adc": {"acquisition_settings": short}}) if short else merged
 
 
+def warnings_of(config: Configuration) -> tuple[str, ...]:
+    """Return what the lab should know of a configuration that is not wrong, a sentence each."""
+    from qtrl_spool.processing import warnings
+
+    return (*config.warnings, *warnings(config.adc))
+
+
 def check(bundle: Bundle, default: Configuration) -> None:
     """Find what acceptance must find: the sequence's form, its pulse keys, the patch's keys.
 

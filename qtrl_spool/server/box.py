@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 
 class Box(Generic[_T]):
-    """One server's memory of a drop box.
+    """One server's memory of a drop box; `waiting` says of each unfinished drop what it lacks.
 
     Parameters
     ----------
@@ -44,11 +44,13 @@ class Box(Generic[_T]):
         self._limits = limits
         self._was_renamed = was_renamed
         self._stillness = drops.Stillness()
+        self.waiting: dict[Path, str] = {}
         self.recheck_after_s: float | None = None
 
     def begin(self, paths: Iterable[Path]) -> None:
         """Begin to look at what lies there now; what has gone is forgotten."""
         self._stillness.keep(paths)
+        self.waiting = {}
         self.recheck_after_s = None
 
     def look(self, path: Path) -> _T | drops.Bad | None:
@@ -65,6 +67,7 @@ class Box(Generic[_T]):
         if isinstance(seen, drops.Ignored):
             return None
         if isinstance(seen, drops.Incomplete):
+            self.waiting[path] = seen.reason
             self.recheck_after_s = min(seen.recheck_after_s, self.recheck_after_s or seen.recheck_after_s)
             return None
         return seen

@@ -10,13 +10,12 @@
 
 A death after any arrow is mended by going through the rest again: every step can be done twice.
 The drop itself is never the ticket: whoever dropped it may still hold it open. A drop that the
-server may read but not move (somebody else's folder) is copied instead, under an id that follows
-from what it is, so that it is run once however often it is seen.
+server may read but not move (somebody else's folder) is copied instead, and the copy is remembered
+for as long as the drop lies there, so that it is run once however often it is seen.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import secrets
 from collections.abc import Callable
@@ -37,7 +36,7 @@ from qtrl_spool.job import (
 )
 from qtrl_spool.server.acceptance import Acceptance, stem
 from qtrl_spool.server.box import Box
-from qtrl_spool.spool import drops, servers
+from qtrl_spool.spool import copies, drops, servers
 from qtrl_spool.spool.accepting import Taken, parse_taken, shortened
 from qtrl_spool.spool.find import is_arriving
 from qtrl_spool.spool.journal import Journal, read_events, read_status
@@ -84,12 +83,19 @@ class Intake:
         limits = Limits.from_dict(settings.limits)
         self._box = Box[drops.Whole](drops.look, settings, limits, was_renamed)
         self._acceptance = Acceptance(layout, journal, server, limits, default, durable=settings.durable)
-        self._copied: dict[Path, str] = {}
+        self._seen_copied: dict[Path, str] = {}
 
     @property
     def recheck_after_s(self) -> float | None:
         """When an unfinished drop should be looked at again; None if there is none."""
         return self._box.recheck_after_s
+
+    def waiting(self) -> list[dict[str, str]]:
+        """Return the unfinished drops, by their path in ``incoming/``, and what each lacks."""
+        return [
+            {"drop": path.relative_to(self._layout.incoming).as_posix(), "reason": reason}
+            for path, reason in self._box.waiting.items()
+        ]
 
     # ------------------------------------------------------------ look
 
@@ -99,7 +105,9 @@ class Intake:
         self._acceptance.look_up_order()
         ended = self.go_on()
         self._box.begin(path for _, path in found)
-        self._copied = {path: self._copied[path] for _, path in found if path in self._copied}
+        paths = {path for _, path in found}
+        self._seen_copied = {path: mark for path, mark in self._seen_copied.items() if path in paths}
+        copies.forget_removed(self._layout)
         for priority, path in found:
             ended += self._look(priority, path)
         return ended
@@ -114,7 +122,7 @@ class Intake:
         return sorted(found, key=_arrival)
 
     def _look(self, priority: int, path: Path) -> int:
-        if path in self._copied and self._copied[path] == fs.fingerprint(path):
+        if path in self._seen_copied and self._seen_copied[path] == fs.fingerprint(path):
             return 0
         seen = self._box.look(path)
         if seen is None:
@@ -141,19 +149,22 @@ class Intake:
         return 1
 
     def _copy(self, taken: Taken, path: Path, seen: drops.Whole | drops.Bad) -> int:
-        """Take a copy of a drop that the server may not move, unless any server took one before."""
-        mark = fs.fingerprint(path)
-        self._copied[path] = mark
+        """Take a copy of a drop that the server may not move, unless any server took one before.
+
+        A mark remembers what was copied, under which id, for as long as the drop lies there.
+        """
+        self._seen_copied[path] = fs.fingerprint(path)
         facts = fs.facts(path)
         if facts is None:
             return 0
-        copy = replace(taken, job_id=_id_of_copy(path, mark, facts.st_mtime), uid=facts.st_uid)
-        target = (
-            self._layout.accepting_by(self._server) / replace(copy, name=copy.name + DROP_SUFFIX).file_name
-        )
+        content = seen.sha256 if isinstance(seen, drops.Whole) else fs.fingerprint(path)
         with servers.claiming(self._layout):
-            if is_arriving(self._layout, copy.job_id) or read_status(self._layout, copy.job_id):
+            job_id = copies.mark(self._layout, path, facts.st_uid, content, taken.job_id)
+            if is_arriving(self._layout, job_id) or read_status(self._layout, job_id):
                 return 0
+            copy = replace(taken, job_id=job_id, uid=facts.st_uid)
+            in_zip = replace(copy, name=copy.name + DROP_SUFFIX)
+            target = self._layout.accepting_by(self._server) / in_zip.file_name
             data = pack(seen.bundle) if isinstance(seen, drops.Whole) else b""
             fs.replace(target, data, durable=self._settings.durable)
         _log.info("copied %s: it may not be moved, and can be removed by its owner", path.name)
@@ -192,13 +203,6 @@ class Intake:
                 self._acceptance.finish(folder / name, taken, None)
                 ended += 1
         return ended
-
-
-def _id_of_copy(path: Path, mark: str, mtime: float) -> str:
-    """Return the id of the copy of a drop: the same for the same drop, whoever looks at it."""
-    digest = hashlib.sha256(f"{path.name}\0{mark}".encode(errors="replace")).digest()
-    letters = "".join(ID_LETTERS[byte % len(ID_LETTERS)] for byte in digest[:5])
-    return make_id(stem(shortened(path.name)), now=datetime.fromtimestamp(mtime, UTC), letters=letters)
 
 
 def _arrival(drop: tuple[int, Path]) -> tuple[int, str]:

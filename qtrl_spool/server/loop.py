@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from qtrl_spool import __version__, fs
+from qtrl_spool import __version__, fs, run
 from qtrl_spool.backends import Backend
 from qtrl_spool.config import ConfigStore, Configuration
 from qtrl_spool.errors import StorageError
@@ -107,6 +107,7 @@ class Server:
         self._snapshot: dict[str, Any] = {}
         self._troubles: list[str] = []
         self._config_refused: str | None = None
+        self._warned_of: int | None = None
         self._stop_asked_at: float | None = None
         self._started = utc(datetime.now(UTC))
 
@@ -231,6 +232,11 @@ class Server:
         if refused and refused != self._config_refused:
             _log.warning("the edited configuration is refused, the last good one stays in force: %s", refused)
         self._config_refused = refused
+        default = self._store.current()
+        if default.version != self._warned_of:
+            self._warned_of = default.version
+            for warning in run.warnings_of(default):
+                _log.warning("configuration %s: %s", default.version, warning)
 
     def _take_over_dead(self) -> None:
         for dead in self._watch.dead(time.monotonic()):
@@ -246,6 +252,7 @@ class Server:
 
     def _write_snapshot(self) -> None:
         records = snapshot.short_records(self.layout, self._short_record, served=True)
+        records["arriving"] = self._intake.waiting()
         beats = [{**beat, "updated": None} for beat in servers.heartbeats(self.layout)]
         seen = {"records": records, "servers": beats}
         if seen == self._snapshot:

@@ -1,0 +1,203 @@
+"""Servers that freeze, die, are stopped, or lose their storage: what they leave, and who goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qtrl_spool import Spool
+from qtrl_spool.errors import ConfigError, SequenceError
+from qtrl_spool.experiments import pi_no_pi
+from qtrl_spool.spool import requests
+from qtrl_spool.spool.layout import Layout
+
+from .conftest import ServerProcess, until
+
+Serve = Callable[..., ServerProcess]
+
+
+def paced(batch_s: float, n_batches: int, **more: object) -> dict[str, object]:
+    return {"config": {"simulator": {"batch_s": batch_s}}, "n_reps": 5, "n_batches": n_batches, **more}
+
+
+# ---------------------------------------------------------------- frozen
+
+
+def test_a_frozen_server_that_wakes_after_its_job_was_taken_over_changes_nothing(
+    spool: Spool, serve: Serve
+) -> None:
+    frozen = serve(name="lab-a")
+    job = spool.submit(pi_no_pi(0), **paced(0.1, 30))
+    until(lambda: job.status()["progress"]["batch"] >= 2)
+
+    os.kill(frozen.process.pid, signal.SIGSTOP)
+    serve(name="lab-b")
+    job.wait(60)
+    os.kill(frozen.process.pid, signal.SIGCONT)
+    until(lambda: "no longer ours" in frozen.said())
+    other = spool.submit(pi_no_pi(0), n_reps=3, n_batches=1)
+    other.wait(60)
+
+    status = job.status()
+    assert (status["state"], status["server"], status["attempt"]) == ("done", "lab-b", 2)
+    assert [event["event"] for event in job.log()].count("committed") == 1
+    assert sorted(path.name for path in job.home.glob("*.h5")) == ["result.h5"]
+
+
+# ---------------------------------------------------------------- killed
+
+
+def test_a_cancel_that_was_answered_survives_the_death_of_the_server(spool: Spool, serve: Serve) -> None:
+    server = serve()
+    job = spool.submit(pi_no_pi(0), **paced(600, 2))
+    until(lambda: job.status()["phase"] == "acquiring")
+
+    job.cancel()
+    server.kill()
+    serve()
+
+    assert job.wait(60).state == "cancelled"
+
+
+def test_a_dead_server_on_this_host_is_not_said_to_live(spool: Spool, serve: Serve) -> None:
+    server = serve().ready()
+    assert spool.queue()["servers"][0]["alive"]
+
+    server.kill()
+
+    assert not spool.queue()["servers"][0]["alive"]
+
+
+# ---------------------------------------------------------------- stopped
+
+
+def test_a_job_that_must_not_run_twice_fails_when_its_server_is_stopped(spool: Spool, serve: Serve) -> None:
+    server = serve()
+    job = spool.submit(pi_no_pi(0), **paced(0.1, 100, on_interrupt="fail"))
+    until(lambda: job.status()["progress"]["batch"] >= 1)
+
+    server.stop()
+
+    assert job.state == "failed"
+    assert "was stopped" in job.status()["error"]["message"]
+
+
+def test_a_stopped_job_keeps_what_it_measured_in_the_layout_of_a_result(spool: Spool, serve: Serve) -> None:
+    serve()
+    job = spool.submit(pi_no_pi(0, herald=True), **paced(0.1, 100))
+    until(lambda: job.status()["progress"]["batch"] >= 1)
+
+    job.cancel(now=True)
+    job.wait(60)
+    other = spool.submit(pi_no_pi(0, herald=True), n_reps=5, n_batches=1)
+
+    partial, whole = job.partial().dataset, other.result(60).dataset
+    assert set(partial.variables) == set(whole.variables)
+
+
+# ---------------------------------------------------------------- limits of a job
+
+
+def test_a_job_that_takes_longer_than_it_may_fails(spool: Spool, serve: Serve) -> None:
+    serve()
+    job = spool.submit(pi_no_pi(0), **paced(600, 1, max_duration=0.5))
+
+    assert job.wait(60).state == "failed"
+    assert "0.5 s" in job.status()["error"]["message"]
+
+
+def test_a_job_whose_data_would_not_fit_is_refused_with_the_sum(spool: Spool) -> None:
+    with pytest.raises(ConfigError, match="1000000000 repetitions") as caught:
+        spool.submit(pi_no_pi(0), n_reps=1_000_000_000)
+
+    assert "n_reps" in str(caught.value.hint)
+
+
+def test_a_job_that_a_new_default_has_broken_fails_before_the_backend(spool: Spool, serve: Serve) -> None:
+    serve()
+    job = spool.submit(pi_no_pi(1), hold=True, n_reps=5)
+    until(lambda: job.state == "held")
+    spool.config.update({"variables/Q1/amp_180": 1.5}, reason="much too loud")
+
+    job.release()
+
+    assert isinstance(job.exception(60), SequenceError)
+    assert "started" not in [event["event"] for event in job.log()]
+
+
+def test_a_job_for_a_version_that_is_not_there_is_rejected(spool: Spool, serve: Serve) -> None:
+    serve()
+    job = spool.submit(pi_no_pi(0), check=False, config_version=99)
+
+    assert job.wait(60).state == "rejected"
+    assert "99" in job.status()["error"]["message"]
+
+
+# ---------------------------------------------------------------- storage
+
+
+def test_one_stage_in_trouble_stops_neither_the_heartbeat_nor_the_others(spool: Spool, serve: Serve) -> None:
+    server = serve().ready()
+    layout = Layout.of(spool.path)
+    shutil.rmtree(layout.answered)
+    layout.answered.write_text("a file in the place of a folder")
+
+    requests.send(layout, {"cancel": "nothing"}, "request.yaml")
+    beat = until(lambda: next((beat for beat in spool.queue()["servers"] if beat["trouble"]), None))
+    job = spool.submit(pi_no_pi(0), n_reps=3, n_batches=1)
+
+    assert "answered" in beat["trouble"]
+    assert job.wait(60).state == "done"
+    layout.answered.unlink()
+    layout.answered.mkdir()
+    until(lambda: requests.answer(layout, "request.yaml"))
+    until(lambda: "works again" in server.said())
+
+
+# ---------------------------------------------------------------- what is said
+
+
+def test_the_log_warns_once_of_what_the_lab_should_know_of_its_configuration(
+    lab_config: Path, tmp_path: Path, serve: Serve, spool: Spool
+) -> None:
+    from qtrl_spool.create import create_spool
+
+    root = tmp_path / "lab spool"
+    create_spool(root, lab_config, who="the tests")
+    server = ServerProcess(Spool(root), "--drain", name="labconfig")
+    server.process.wait(60)
+    server.close()
+
+    assert server.said().count("Eval") == 1
+    assert "Q0/amp_180_ef" in server.said()
+
+
+def test_a_drop_that_waits_is_told_with_what_it_lacks(spool: Spool, serve: Serve) -> None:
+    serve().ready()
+    (spool.path / "incoming" / "half.json").write_text('{"format": "qtrl-sequence/1"')
+
+    def told() -> list[dict[str, str]]:
+        return list(json.loads((spool.path / "queue.json").read_text()).get("arriving", []))
+
+    arriving = until(told)
+
+    assert arriving[0]["drop"] == "half.json"
+    assert arriving[0]["reason"]
+
+
+def test_the_queue_snapshot_is_fresh_while_things_change(spool: Spool, serve: Serve) -> None:
+    serve().ready()
+    job = spool.submit(pi_no_pi(0), **paced(0.2, 20))
+    until(job.running)
+
+    began = time.monotonic()
+    until(lambda: json.loads((spool.path / "queue.json").read_text())["running"])
+
+    assert time.monotonic() - began < 10
