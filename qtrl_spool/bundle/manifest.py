@@ -98,6 +98,17 @@ class Manifest:
         given = {key: tree[key] for key in known if tree.get(key) is not None}
         return cls(**{key: _checked(key, value, where) for key, value in given.items()})
 
+    def changed(self, changes: Mapping[str, Any]) -> Manifest:
+        """Return this manifest with other values; None leaves what it says.
+
+        Raises
+        ------
+        ManifestError
+            For an unknown key, a value of the wrong type or range.
+        """
+        given = {key: value for key, value in changes.items() if value is not None}
+        return Manifest.from_dict({**self.to_dict(), **given}) if given else self
+
     def to_dict(self) -> dict[str, Any]:
         """Return what ``job.yaml`` must say to be read as this manifest: its format and no defaults."""
         tree: dict[str, Any] = {"format": FORMAT}

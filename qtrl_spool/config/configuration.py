@@ -315,6 +315,15 @@ class Configuration:
 
         return dump_yaml(self._effective)
 
+    def files(self) -> dict[str, str]:
+        """Return the default, without what was merged, as YAML files by name: those it was read from."""
+        from qtrl_spool.config.edit import dump_yaml
+
+        root = self
+        while root.default is not None:
+            root = root.default
+        return dict(root.texts) or {f"{name}.yaml": dump_yaml(tree) for name, tree in root.documents.items()}
+
     def at_version(self, version: int) -> Configuration:
         """Return the same configuration under a version's number."""
         new = object.__new__(Configuration)

@@ -5,7 +5,8 @@
     /                  attributes: format and identity (job id, name, user, times, server, …)
     /readout …         one dimension scale for every axis that occurs, with its labels or values
     /iq …              one data set for every variable, its dimensions attached, units and long_name
-    /documents/…       text: sequence, patch, config, fits (JSON or YAML)
+    /documents/…       text (JSON or YAML): sequence, patch and job as submitted; config, as it counted;
+                       default, the files of the default that the patch was merged into; fits
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import re
 
 FORMAT = "qtrl-result/1"
 DOCUMENTS = "documents"
-SEQUENCE, PATCH, CONFIG, FITS = "sequence", "patch", "config", "fits"
+SEQUENCE, PATCH, JOB = "sequence", "patch", "job"
+CONFIG, DEFAULT, FITS = "config", "default", "fits"
 NOTES = "processing_notes"
 
 IQ_UNIT = "arb. unit"

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import matplotlib.figure
     import xarray
 
+    from qtrl_spool.bundle import Bundle
+    from qtrl_spool.config import Configuration
     from qtrl_spool.sequence import SequenceWrapper
 
 
@@ -106,6 +108,27 @@ class Result:
     def patch(self) -> dict[str, Any]:
         """What the job changed of the default configuration."""
         return dict(self._document(layout.PATCH) or {})
+
+    @property
+    def default(self) -> Configuration:
+        """The default configuration that the patch was merged into, as its files were written."""
+        from qtrl_spool.config import Configuration
+
+        version = int(self.attrs.get("config_version", -1))
+        return Configuration.from_texts(
+            self._document(layout.DEFAULT), version=version if version > 0 else None
+        )
+
+    @property
+    def bundle(self) -> Bundle:
+        """What was submitted: sequence, patch and manifest."""
+        from qtrl_spool.bundle import Bundle, Manifest
+
+        return Bundle(
+            sequence=dict(self._document(layout.SEQUENCE)),
+            patch=self._document(layout.PATCH) or {},
+            manifest=Manifest.from_dict(self._document(layout.JOB)),
+        )
 
     @property
     def fits(self) -> dict[str, Any]:
