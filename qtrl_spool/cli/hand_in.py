@@ -9,7 +9,7 @@ import click
 
 from qtrl_spool.cli.options import assigned, json_option, opened, spool_option
 from qtrl_spool.cli.say import document, fact, report, word
-from qtrl_spool.errors import QtrlSpoolError, UsageError
+from qtrl_spool.errors import QtrlSpoolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from qtrl_spool.bundle import Bundle
     from qtrl_spool.client import Job, Spool
 
-_bundles = click.argument("bundles", metavar="BUNDLE...", nargs=-1)
+_bundles = click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True)
 _config = click.option("--config", "config", metavar="FILE", help="A patch in YAML, over the bundle's own.")
 _set = click.option(
     "--set", "settings", metavar="PATH=VALUE", multiple=True,
@@ -36,14 +36,6 @@ def _what(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @_what
-@click.option(
-    "--like",
-    metavar="JOB",
-    help="Once more as this job ran; JOB may be the path of a result.h5 from anywhere.",
-)
-@click.option(
-    "--config-version", metavar="V", help="Of the default: latest (when it runs), submitted, or a number."
-)
 @click.option("--priority", metavar="P", default="normal", show_default=True, help="10, urgent or 10-urgent.")
 @click.option("--name", metavar="NAME", help="Of the job; else the manifest's, the sequence's, the file's.")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="For whoever looks for it later.")
@@ -57,8 +49,6 @@ def submit(
     settings: tuple[str, ...],
     n_reps: int | None,
     n_batches: int | None,
-    like: str | None,
-    config_version: str | None,
     priority: str,
     name: str | None,
     tags: tuple[str, ...],
@@ -72,8 +62,6 @@ def submit(
     A BUNDLE is anything that may be dropped: a .yaml or .json text, a .qjob, a folder. All are checked
     before any is queued.
     """
-    if bool(bundles) == (like is not None):
-        raise UsageError("submit what?", hint="name bundles, or a job with --like")
     place = opened(spool)
     place.priority(priority)
     manifest: dict[str, Any] = {
@@ -82,19 +70,13 @@ def submit(
         "n_batches": n_batches,
         "tags": list(tags) or None,
         "hold": hold or None,
-        "config_version": _version(config_version),
     }
     patch = _patch(config, settings)
     packed = [place.bundle(bundle, patch, **manifest) for bundle in bundles]
-    packed += [place.bundle(None, patch, like=like, **manifest)] if like is not None else []
     for each in packed:
         place.check(each)
     jobs = [_dropped(place, each, priority, quiet=as_json) for each in packed]
     return _finish(jobs, waits, as_json)
-
-
-def _version(word: str | None) -> int | str | None:
-    return int(word) if word is not None and word.isdecimal() else word
 
 
 def _dropped(place: Spool, bundle: Bundle, priority: str, *, quiet: bool) -> Job:
@@ -127,8 +109,6 @@ def check(
     as_json: bool,
 ) -> int:
     """Check jobs as submit does, with a compilation against the default configuration; queue nothing."""
-    if not bundles:
-        raise UsageError("check what?", hint="name bundles")
     place = opened(spool)
     patch = _patch(config, settings)
     verdicts = [_verdict(place, each, patch, n_reps=n_reps, n_batches=n_batches) for each in bundles]
