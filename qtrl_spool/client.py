@@ -22,6 +22,7 @@ from qtrl_spool.errors import (
     JobCancelledError,
     NotFoundError,
     QtrlSpoolError,
+    UsageError,
     WaitTimeoutError,
     from_record,
 )
@@ -32,10 +33,10 @@ from qtrl_spool.spool.journal import PARTIAL, read_events
 from qtrl_spool.spool.layout import Layout
 
 if TYPE_CHECKING:
-    from qtrl_spool.bundle import Bundle, Manifest
+    from qtrl_spool.bundle import Bundle
     from qtrl_spool.config import Configuration
     from qtrl_spool.results import Result
-    from qtrl_spool.sequence import SequenceWrapper
+    from qtrl_spool.sequence import Sequence, SequenceWrapper
 
 _ANSWER_TIMEOUT_S = 10.0
 _FIRST_LOOK_S, _LATER_LOOK_S = 0.02, 0.5
@@ -70,9 +71,10 @@ class Spool:
 
     def submit(
         self,
-        sequence: SequenceWrapper | Path | str,
+        sequence: SequenceWrapper | Path | str | None = None,
         config: Mapping[str, Any] | None = None,
         *,
+        like: Job | Path | str | None = None,
         priority: str | int = "normal",
         name: str | None = None,
         check: bool = True,
@@ -88,6 +90,9 @@ class Spool:
         config:
             Patch of only the settings that differ, keyed by document:
             ``{'variables': {'Q6/freq': 5.41e9}}``. Merged over the bundle's own patch.
+        like:
+            Instead of a sequence: a job that shall run once more as it did, by itself, its id, or the
+            path of its result, which may be another spool's. It compiles to the same program.
         priority:
             ``10``, ``'urgent'`` or ``'10-urgent'``.
         name:
@@ -103,39 +108,54 @@ class Spool:
         SubmitterError
             If the job could not run; all problems at once, and nothing is dropped.
         """
-        bundle = self.bundle(sequence, config, name=name, **manifest)
+        bundle = self.bundle(sequence, config, like=like, name=name, **manifest)
         if check:
             self.check(bundle)
         return self.drop(bundle, priority=priority)
 
     def bundle(
         self,
-        sequence: SequenceWrapper | Path | str,
+        sequence: SequenceWrapper | Path | str | None = None,
         config: Mapping[str, Any] | None = None,
         *,
+        like: Job | Path | str | None = None,
         name: str | None = None,
         **manifest: Any,
     ) -> Bundle:
         """Return what `submit` would drop, given the same arguments."""
         from dataclasses import replace
 
-        from qtrl_spool.bundle import Bundle, Manifest, job_name
+        from qtrl_spool.bundle import Bundle, job_name
+        from qtrl_spool.spool.drops import read_drop
 
         if isinstance(sequence, Path | str):
-            from qtrl_spool.spool.drops import read_drop
-
             found = read_drop(sequence)
-            patch = _patched(found.patch, config)
-            merged = _manifest(found.manifest, manifest, name)
-            manifest_named = replace(
-                merged, name=job_name(replace(found, manifest=merged), Path(sequence).name)
-            )
-            return replace(found, patch=patch, manifest=manifest_named)
-        own = _manifest(Manifest(), manifest, name or sequence.name)
-        return Bundle(sequence=sequence.to_dict(), patch=_patched({}, config), manifest=own)
+        elif sequence is not None and like is None:
+            found = Bundle(sequence=sequence.to_dict())
+        elif like is not None and sequence is None:
+            found = self._like(like)
+        else:
+            raise UsageError("give either a sequence or a job that it shall be like")
+        merged = found.manifest.changed({**manifest, "name": name})
+        file_name = Path(sequence).name if isinstance(sequence, Path | str) else "job"
+        named = replace(merged, name=job_name(replace(found, manifest=merged), file_name))
+        return replace(found, patch=_patched(found.patch, config), manifest=named)
 
-    def check(self, bundle: Bundle) -> None:
-        """Compile a bundle against the default configuration in force.
+    def _like(self, job: Job | Path | str) -> Bundle:
+        from qtrl_spool import again
+
+        if isinstance(job, Path | str) and Path(job).expanduser().is_file():
+            return again.from_result(Path(job).expanduser(), self.config.current())
+        found = job if isinstance(job, Job) else self.job(str(job))
+        return again.from_job(found, self.config.current(), is_here=found._layout.root == self.path)
+
+    def check(self, bundle: Bundle) -> Sequence:
+        """Compile a bundle against the default configuration, at the version that it asks for.
+
+        Returns
+        -------
+        sequence:
+            The compiled sequence, as it would be played today.
 
         Raises
         ------
@@ -144,7 +164,9 @@ class Spool:
         """
         from qtrl_spool import run
 
-        run.prepare(bundle, self.config.current())
+        version = bundle.manifest.config_version
+        default = self.config.at(version) if isinstance(version, int) else self.config.current()
+        return run.prepare(bundle, default).sequence
 
     def drop(self, bundle: Bundle, *, priority: str | int = "normal", job_id: str | None = None) -> Job:
         """Drop a bundle into ``incoming/`` under a job id; with the same id, a retry is harmless."""
@@ -291,6 +313,10 @@ class Job:
         if data is None:
             raise NotFoundError(f"job {self.id} has no ticket: it is {self.state}")
         return unpack(data)
+
+    def again(self, config: Mapping[str, Any] | None = None, **more: Any) -> Job:
+        """Submit the job once more, as it ran but for a patch on top; see `Spool.submit`, ``like``."""
+        return self._spool.submit(config=config, like=self, **more)
 
     def effective(self) -> Mapping[str, Any]:
         """Return the values that the job ran with; before it runs, those of the default with its patch."""
@@ -444,15 +470,6 @@ def _patched(patch: Mapping[str, Any], more: Mapping[str, Any] | None) -> Mappin
     from qtrl_spool.config.patches import stacked
 
     return stacked(patch, more)
-
-
-def _manifest(own: Manifest, more: Mapping[str, Any], name: str | None) -> Manifest:
-    from qtrl_spool.bundle import Manifest
-
-    changes = {key: value for key, value in more.items() if value is not None}
-    if name is not None:
-        changes["name"] = name
-    return Manifest.from_dict({**own.to_dict(), **changes}) if changes else own
 
 
 def _poll(look: Callable[[], Any], timeout: float | None, *, longest: float = _LATER_LOOK_S) -> Any:
