@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from qtrl_spool.results.read import Result
+    from qtrl_spool.results.measured import Measured
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^Dvp*"
@@ -29,7 +29,7 @@ _MAX_POINTS = 2000
 _MAX_CLOUDS = 4
 
 
-def draw(result: Result) -> Figure:
+def draw(result: Measured) -> Figure:
     """Return the picture of a result."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -57,7 +57,7 @@ def _heights(has_population: bool, clouds: list[str]) -> list[float]:
     return [4.0] * has_population + [2.8] * bool(clouds) or [1.0]
 
 
-def _title(result: Result) -> str:
+def _title(result: Measured) -> str:
     attrs = result.attrs
     date = str(attrs.get("finished") or attrs.get("started") or "")[:16].replace("T", " ")
     counts = (
@@ -67,7 +67,7 @@ def _title(result: Result) -> str:
     return title(result) + "\n" + "  ·  ".join(text for text in details if text)
 
 
-def _populations(axes: Axes, result: Result) -> None:
+def _populations(axes: Axes, result: Measured) -> None:
     population, error, fits = result.population, result.population_err, result.fits
     x = population["element"]
     fine = np.linspace(float(x.min()), float(x.max()), 600)
@@ -96,7 +96,7 @@ def _axis_label(coordinate: Any) -> str:
     return str(name) if unit in ("", "1") else f"{name} ({unit})"
 
 
-def _clouds(panel: Any, result: Result, labels: list[str]) -> None:
+def _clouds(panel: Any, result: Measured, labels: list[str]) -> None:
     """Draw the points of the last trigger, coloured by the level that they were found in."""
     axes = panel.subplots(1, len(labels), squeeze=False)[0]
     has_state = "state" in result.dataset

@@ -1,21 +1,27 @@
 """A result file, opened lazily.
 
-A `Result` remembers a path; each property reads what it needs, at its first use. Result files never
-change once they are there (a partial one is replaced as a whole), so HDF5's own locks, which many
-shares do not support, are left off. A missing file is a `NotFoundError`, one that is no result, or
-of a newer format, a `UsageError`.
+A `Result` remembers a path; attributes and documents are read and the file is closed at once, while
+`Result.dataset` keeps it open, because raw traces may be larger than the memory. It is opened as
+everybody opens it, with HDF5's shared lock, so that xarray and h5py open it as well at the same
+time, in the same process (HDF5 refuses a file that one holder locks and another does not). Only where
+the storage has no locks at all is it opened without: result files never change once they are there
+(a partial one is replaced as a whole).
+
+Fails: a missing file is a `NotFoundError`, one that is no result, or of a newer format, a
+`UsageError`.
 
 Close it (or use it in a ``with``) to give the file back before the process ends.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtrl_spool.errors import NotFoundError, UsageError
+from qtrl_spool.errors import NotFoundError, StorageError, UsageError
 from qtrl_spool.results import layout
 
 if TYPE_CHECKING:
@@ -26,7 +32,11 @@ if TYPE_CHECKING:
 
     from qtrl_spool.bundle import Bundle
     from qtrl_spool.config import Configuration
+    from qtrl_spool.config.tree import Tree
     from qtrl_spool.sequence import SequenceWrapper
+
+_PICTURES = (".png", ".pdf", ".svg")
+_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 class Result:
@@ -57,9 +67,13 @@ class Result:
         if self._dataset is None:
             import xarray
 
-            self._open().close()
+            with self._open() as file:
+                has_locks = _has_locks(file)
             self._dataset = xarray.open_dataset(
-                self.path, engine="h5netcdf", driver_kwds={"locking": False}, decode_timedelta=False
+                self.path,
+                engine="h5netcdf",
+                decode_timedelta=False,
+                driver_kwds={} if has_locks else {"locking": False},
             )
         return self._dataset
 
@@ -100,9 +114,11 @@ class Result:
         return SequenceWrapper.from_dict(self._document(layout.SEQUENCE))
 
     @property
-    def config(self) -> dict[str, Any]:
-        """The effective configuration: every document, variables resolved."""
-        return dict(self._document(layout.CONFIG))
+    def config(self) -> Tree:
+        """The effective configuration, variables resolved: ``config['variables/Q6/freq']``."""
+        from qtrl_spool.config.tree import Tree, freeze
+
+        return Tree({name: freeze(document) for name, document in self._document(layout.CONFIG).items()})
 
     @property
     def patch(self) -> dict[str, Any]:
@@ -148,12 +164,22 @@ class Result:
         ----------
         file:
             Where to write the picture (png, pdf, svg by its name); None only returns it.
+
+        Raises
+        ------
+        UsageError
+            If the name ends otherwise.
+        NotFoundError
+            If there is no such folder.
+        StorageError
+            If it cannot be written.
         """
         from qtrl_spool.results.plot import draw
 
+        target = None if file is None else _picture(Path(file))
         figure = draw(self)
-        if file is not None:
-            figure.savefig(file)
+        if target is not None:
+            _save(figure, target)
         return figure
 
     def text_plot(self, width: int = 72) -> str:
@@ -188,7 +214,7 @@ class Result:
     def _repr_html_(self) -> str:
         from qtrl_spool.results.summary import html
 
-        return html(self)
+        return html(self, self.plot())
 
     def _variable(self, name: str) -> xarray.DataArray:
         if name not in self.dataset:
@@ -204,14 +230,14 @@ class Result:
 
     def _open(self) -> Any:
         """Open the file with h5py, sure that it is a result of a format that is known here."""
-        import h5py
-
         if not self.path.is_file():
             raise NotFoundError(f"there is no result file {self.path}")
         try:
-            file = h5py.File(self.path, "r", locking=False)
+            file = _opened(self.path)
         except OSError as error:
-            raise UsageError("this is no HDF5 file, or not a whole one", where=str(self.path)) from error
+            raise UsageError(
+                "it cannot be opened as an HDF5 file", where=str(self.path), hint=str(error)
+            ) from error
         found = _plain(file.attrs.get("format", ""))
         if found != layout.FORMAT:
             file.close()
@@ -221,6 +247,44 @@ class Result:
                 hint="a newer qtrl-spool may read it" if str(found).startswith("qtrl-result/") else None,
             )
         return file
+
+
+def _opened(path: Path) -> Any:
+    """Open an HDF5 file with a shared lock, or without where the storage has no locks."""
+    import h5py
+
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            raise
+        return h5py.File(path, "r", locking=False)
+
+
+def _has_locks(file: Any) -> bool:
+    """Return whether an open file is locked: what else opens it must do as well."""
+    return bool(file.id.get_access_plist().get_file_locking()[0])
+
+
+def _picture(path: Path) -> Path:
+    if path.suffix.lower() not in _PICTURES:
+        kinds = ", ".join(_PICTURES)
+        raise UsageError(
+            f"no picture is written to {path.name!r}", hint=f"let the name end with one of {kinds}"
+        )
+    if not path.absolute().parent.is_dir():
+        raise NotFoundError(f"there is no folder {path.absolute().parent}", hint="make it first")
+    return path
+
+
+def _save(figure: matplotlib.figure.Figure, path: Path) -> None:
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write the picture {path}: {error.strerror or error}",
+            hint="name a place that you may write to",
+        ) from error
 
 
 def _parse(text: str, name: str) -> Mapping[str, Any]:

@@ -9,7 +9,9 @@ from math import floor, isfinite, log10
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qtrl_spool.results.read import Result
+    from matplotlib.figure import Figure
+
+    from qtrl_spool.results.measured import Measured
 
 _FACTS = (
     ("job", "job_id", "id"),
@@ -23,7 +25,7 @@ _FACTS = (
 )
 
 
-def summary(result: Result) -> str:
+def summary(result: Measured) -> str:
     """Return what was measured and found, one fact per line."""
     lines = [title(result)]
     facts = [*_identity(result), ("data", _shape(result)), *_findings(result)]
@@ -33,8 +35,8 @@ def summary(result: Result) -> str:
     return "\n".join(lines)
 
 
-def html(result: Result) -> str:
-    """Return a table of the facts and the picture, for a notebook."""
+def html(result: Measured, figure: Figure) -> str:
+    """Return a table of the facts and a picture, for a notebook."""
     facts = [*_identity(result), ("data", _shape(result)), *_findings(result)]
     facts += [("note", sentence) for sentence in result.notes]
     rows = "".join(
@@ -42,7 +44,7 @@ def html(result: Result) -> str:
         for name, value in facts
     )
     picture = io.BytesIO()
-    result.plot().savefig(picture, format="png")
+    figure.savefig(picture, format="png")
     encoded = base64.b64encode(picture.getvalue()).decode()
     return (
         f"<b>{escape(title(result))}</b><table>{rows}</table>"
@@ -50,17 +52,17 @@ def html(result: Result) -> str:
     )
 
 
-def title(result: Result) -> str:
+def title(result: Measured) -> str:
     """Return the name of the job."""
     return str(result.attrs.get("name") or result.path.name)
 
 
-def job_id(result: Result) -> str:
+def job_id(result: Measured) -> str:
     """Return the job's id, or an empty text."""
     return str(_first(result.attrs, ("job_id", "id")) or "")
 
 
-def _identity(result: Result) -> list[tuple[str, str]]:
+def _identity(result: Measured) -> list[tuple[str, str]]:
     facts = []
     for name, *keys in _FACTS:
         value = _first(result.attrs, keys)
@@ -75,7 +77,7 @@ def _first(attrs: dict[str, Any], keys: Any) -> Any:
     return next((attrs[key] for key in keys if attrs.get(key) is not None), None)
 
 
-def _shape(result: Result) -> str:
+def _shape(result: Measured) -> str:
     sizes = result.dataset.sizes
     labels = (
         ", ".join(str(label) for label in result.dataset["readout"].values) if "readout" in sizes else "none"
@@ -88,7 +90,7 @@ def _shape(result: Result) -> str:
     return f"readout {labels}; {', '.join(counts)}; {', '.join(map(str, result.dataset.data_vars))}"
 
 
-def _findings(result: Result) -> list[tuple[str, str]]:
+def _findings(result: Measured) -> list[tuple[str, str]]:
     found = []
     if "population" in result.dataset and "element" in result.dataset.sizes:
         for label in result.dataset["readout"].values:

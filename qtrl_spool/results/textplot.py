@@ -15,13 +15,13 @@ from qtrl_spool.processing.fitting import evaluate
 from qtrl_spool.results.summary import fit_text, title
 
 if TYPE_CHECKING:
-    from qtrl_spool.results.read import Result
+    from qtrl_spool.results.measured import Measured
 
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 _MARGIN = 7
 
 
-def text_plot(result: Result, *, width: int = 72, height: int = 10) -> str:
+def text_plot(result: Measured, *, width: int = 72, height: int = 10) -> str:
     """Return one plot of the excited population for each readout.
 
     Parameters

@@ -48,7 +48,7 @@ class _Scale:
 
     values: NDArray[Any]
     long_name: str
-    units: str | None
+    units: str
 
 
 def image(
@@ -119,12 +119,12 @@ def _scales(
 ) -> dict[str, _Scale]:
     name, unit, values = x_axis
     known = {
-        "readout": _Scale(_text(readouts), layout.DIMENSIONS["readout"], None),
-        "quadrature": _Scale(_text(QUADRATURES), layout.DIMENSIONS["quadrature"], None),
+        "readout": _Scale(_text(readouts), layout.DIMENSIONS["readout"], "1"),
+        "quadrature": _Scale(_text(QUADRATURES), layout.DIMENSIONS["quadrature"], "1"),
         "element": _Scale(np.asarray(values, np.float64), name, layout.unit(unit)),
     }
     for axis, labels in ({} if processed is None else processed.coordinates).items():
-        known[axis] = _Scale(_text(labels), "levels found together, first readout first", None)
+        known[axis] = _Scale(_text(labels), "levels found together, first readout first", "1")
     scales: dict[str, _Scale] = {}
     for variable_name, variable in variables.items():
         for axis, size in zip(variable.data.axes, variable.data.values.shape, strict=True):
@@ -171,8 +171,7 @@ def _write_scale(file: Any, name: str, scale: _Scale) -> None:
     dataset = file.create_dataset(name, data=scale.values)
     dataset.make_scale(name)
     dataset.attrs["long_name"] = scale.long_name
-    if scale.units is not None:
-        dataset.attrs["units"] = scale.units
+    dataset.attrs["units"] = scale.units
 
 
 def _write_variable(file: Any, name: str, variable: _Variable) -> None:

@@ -79,69 +79,52 @@ def lab_chip(lab_adc):
     return Chip.of(lab_adc)
 
 
+def simple_readout():
+    """Return the group of steps up to the levels of two readouts."""
+    demodulation = {"freq_labels": [3, 1], "frequencies": [50e6, -70e6], "sample_rate": 1e9}
+    mixture = {
+        "means": [[-100.0, 0.0, 100.0, 0.0], [-50.0, 20.0, 90.0, 20.0]],
+        "covariances": [[100.0, 100.0], [100.0, 100.0]],
+        "result_name": "GMM",
+    }
+    herald = {"input_name": "GMM", "result_name": "Herald", "axis": None, "trigger": 0}
+    last = {"input_name": "GMM", "result_name": "Classified", "axis": None, "trigger": -1}
+    return {
+        "enable": True,
+        "00_heterodyne": {"enable": True, "type": "Heterodyne", "kwargs": demodulation},
+        "02_rotate_IQ": {"enable": True, "type": "IQRotation", "kwargs": {"angles": [0.3, -1.0]}},
+        "055_GMM": {"enable": True, "type": "GMM", "kwargs": mixture},
+        "058_herald": {"type": "AxisTriggerSelector", "kwargs": herald},
+        "05_readout": {"type": "AxisTriggerSelector", "kwargs": last},
+    }
+
+
+def advanced_readout():
+    """Return the group of steps from the levels to corrected populations."""
+    heralding = {"herald_classified_name": "Herald", "input_name": "Classified", "result_name": "Classified"}
+    average = {"axis": 0, "input_name": "Classified", "result_name": "averaged"}
+    correction = {
+        "corr_matrix": [[0.95, 0.1, 0.05, 0.9], [0.8, 0.3, 0.2, 0.7]],
+        "input_name": "Classified",
+        "result_name": "corrected",
+    }
+    selection = {"axis": 1, "input_name": "corrected", "result_name": "corrected", "trigger": None}
+    return {
+        "06_heralding": {"type": "Heralding", "kwargs": heralding},
+        "07_average": {"type": "AverageAxis", "kwargs": average},
+        "08_readout_corr": {"type": "IndividualReadoutCorrection", "kwargs": correction},
+        "09_select": {"type": "AxisTriggerSelector", "kwargs": selection},
+    }
+
+
 @pytest.fixture
 def adc():
     """Return a small chain of two readouts as plain data, free to change."""
     return {
         "hardware_settings": {"sample_rate": 1e9},
         "processing": {
-            "00_simple_readout": {
-                "enable": True,
-                "00_heterodyne": {
-                    "enable": True,
-                    "type": "Heterodyne",
-                    "kwargs": {"freq_labels": [3, 1], "frequencies": [50e6, -70e6], "sample_rate": 1e9},
-                },
-                "02_rotate_IQ": {"enable": True, "type": "IQRotation", "kwargs": {"angles": [0.3, -1.0]}},
-                "055_GMM": {
-                    "enable": True,
-                    "type": "GMM",
-                    "kwargs": {
-                        "means": [[-100.0, 0.0, 100.0, 0.0], [-50.0, 20.0, 90.0, 20.0]],
-                        "covariances": [[100.0, 100.0], [100.0, 100.0]],
-                        "result_name": "GMM",
-                    },
-                },
-                "058_herald": {
-                    "type": "AxisTriggerSelector",
-                    "kwargs": {"input_name": "GMM", "result_name": "Herald", "axis": None, "trigger": 0},
-                },
-                "05_readout": {
-                    "type": "AxisTriggerSelector",
-                    "kwargs": {"input_name": "GMM", "result_name": "Classified", "axis": None, "trigger": -1},
-                },
-            },
-            "05_advanced_readout": {
-                "06_heralding": {
-                    "type": "Heralding",
-                    "kwargs": {
-                        "herald_classified_name": "Herald",
-                        "input_name": "Classified",
-                        "result_name": "Classified",
-                    },
-                },
-                "07_average": {
-                    "type": "AverageAxis",
-                    "kwargs": {"axis": 0, "input_name": "Classified", "result_name": "averaged"},
-                },
-                "08_readout_corr": {
-                    "type": "IndividualReadoutCorrection",
-                    "kwargs": {
-                        "corr_matrix": [[0.95, 0.1, 0.05, 0.9], [0.8, 0.3, 0.2, 0.7]],
-                        "input_name": "Classified",
-                        "result_name": "corrected",
-                    },
-                },
-                "09_select": {
-                    "type": "AxisTriggerSelector",
-                    "kwargs": {
-                        "axis": 1,
-                        "input_name": "corrected",
-                        "result_name": "corrected",
-                        "trigger": None,
-                    },
-                },
-            },
+            "00_simple_readout": simple_readout(),
+            "05_advanced_readout": advanced_readout(),
         },
     }
 

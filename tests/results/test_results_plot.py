@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from qtrl_spool.axes import Labelled
+from qtrl_spool.errors import NotFoundError, StorageError, UsageError
 from qtrl_spool.processing import Processed
 
 
@@ -40,6 +41,21 @@ def test_the_file_is_of_the_kind_that_its_name_says(result, tmp_path, suffix, st
     file = tmp_path / f"rabi.{suffix}"
     result.plot(file)
     assert file.read_bytes().startswith(starts)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [
+        ("rabi.txt", UsageError, r"no picture is written to 'rabi\.txt'.*\.png"),
+        ("rabi", UsageError, r"no picture is written to 'rabi'"),
+        ("nowhere/rabi.png", NotFoundError, "there is no folder .*nowhere"),
+        ("folder.png", StorageError, "cannot write the picture .*folder.png"),
+    ],
+)
+def test_a_picture_that_cannot_be_written_is_an_error_that_says_why(result, tmp_path, name, error, said):
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(error, match=said):
+        result.plot(tmp_path / name)
 
 
 def test_drawing_leaves_pyplot_alone(result):

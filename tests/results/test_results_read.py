@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from qtrl_spool.errors import NotFoundError, UsageError
+from qtrl_spool.errors import NotFoundError, UnknownPathError, UsageError
 from qtrl_spool.results import Result
 
 
@@ -35,6 +35,15 @@ def test_attributes_are_plain_python_values(result):
 def test_configuration_and_patch_come_as_trees_of_yaml_1_2(result):
     assert result.config == {"variables": {"Q6": {"freq": 5.41e9}}, "adc": {"on": "off"}}
     assert result.patch == {"variables": {"Q6": {"freq": 5.41e9}}}
+
+
+def test_the_configuration_is_reached_by_slash_paths(result):
+    assert result.config["variables/Q6/freq"] == 5.41e9
+
+
+def test_a_path_that_the_configuration_lacks_is_an_error_with_the_nearest(result):
+    with pytest.raises(UnknownPathError, match="did you mean 'freq'"):
+        _ = result.config["variables/Q6/frq"]
 
 
 def test_a_job_without_a_patch_has_an_empty_one(build):
@@ -86,7 +95,7 @@ def test_a_missing_file_is_an_error_that_names_it(tmp_path):
 @pytest.mark.parametrize("n_bytes", [0, 700])
 def test_a_torn_file_is_an_error_that_says_so(result, n_bytes):
     result.path.write_bytes(result.path.read_bytes()[:n_bytes])
-    with pytest.raises(UsageError, match="no HDF5 file"):
+    with pytest.raises(UsageError, match="it cannot be opened as an HDF5 file"):
         _ = result.dataset
 
 

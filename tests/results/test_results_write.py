@@ -44,9 +44,9 @@ def test_a_unit_never_makes_xarray_take_the_x_axis_for_time_differences(build, u
         np.testing.assert_array_equal(dataset["element"], x)
 
 
-def test_every_variable_has_units_and_a_long_name(result):
+def test_every_variable_and_every_coordinate_has_units_and_a_long_name(result):
     with xarray.open_dataset(result.path) as dataset:
-        assert [name for name in dataset.data_vars if {"units", "long_name"} - set(dataset[name].attrs)] == []
+        assert [name for name in dataset.variables if {"units", "long_name"} - set(dataset[name].attrs)] == []
 
 
 def test_every_dimension_is_an_hdf5_dimension_scale(result):
