@@ -54,13 +54,15 @@ def holding_name(layout: Layout, name: str) -> Iterator[None]:
 
     lock = _lock(layout.server_lock(name))
     try:
-        with fs.reporting("lock", layout.server_lock(name)):
-            lock.acquire(timeout=0)
+        lock.acquire(timeout=0)
     except Timeout:
         raise ServerNameTakenError(
             f"a server named {name!r} is already running on this spool: {_holder(layout, name)}",
             hint="stop it first, or give this one another name with --name",
         ) from None
+    except OSError:
+        with fs.reporting("lock", layout.server_lock(name)):
+            raise
     try:
         yield
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,12 @@ from qtrl_spool.create import create_spool
 from qtrl_spool.experiments import rabi
 from qtrl_spool.results import Result
 
-from .conftest import ServerProcess, command, until
+from .support import (
+    Serve,
+    command,
+    until,
+)
 
-Serve = Callable[..., ServerProcess]
 FREQ = "variables/Q1/freq"
 QUICK: dict[str, Any] = {"n_reps": 20, "n_batches": 1}
 WITHIN_S = 5.0

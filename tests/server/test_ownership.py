@@ -16,7 +16,9 @@ import pytest
 from qtrl_spool import Spool
 from qtrl_spool.experiments import pi_no_pi
 
-from .conftest import until
+from .support import (
+    until,
+)
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to act as several users"

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,11 @@ from qtrl_spool.experiments import pi_no_pi
 from qtrl_spool.spool import requests
 from qtrl_spool.spool.layout import Layout
 
-from .conftest import ServerProcess, until
-
-Serve = Callable[..., ServerProcess]
+from .support import (
+    Serve,
+    ServerProcess,
+    until,
+)
 
 
 def paced(batch_s: float, n_batches: int, **more: object) -> dict[str, object]:
