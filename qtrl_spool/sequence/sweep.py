@@ -72,8 +72,15 @@ def values_of(tree: Mapping[str, Any]) -> list[Any]:
     if form == "linspace":
         return _linspace(*_exactly(form, numbers, "first, last, n", 3))
     if form == "sweep":
-        return list(range(*_integers(form, numbers)))
+        return _range(_integers(form, numbers))
     return _arange(*numbers) if 1 <= len(numbers) <= 3 else _exactly(form, numbers, "start, stop, step", 3)
+
+
+def _range(numbers: list[int]) -> list[int]:
+    found = range(*numbers)
+    if abs(numbers[1] - numbers[0]) > N_MAX * abs(numbers[2] if len(numbers) == 3 else 1):
+        raise SequenceError(f"{{sweep: {numbers}}} has more than {N_MAX} values")
+    return list(found)
 
 
 def _exactly(form: str, numbers: Any, what: str, n: int) -> list[Any]:
