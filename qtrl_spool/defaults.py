@@ -60,7 +60,9 @@ class SpoolConfig:
         current = self.current().version
         return self._store().diff(a, b if b is not None else int(current or 0))
 
-    def update(self, patch: Mapping[str, Any], reason: str, *, base: int | None = None) -> int:
+    def update(
+        self, patch: Mapping[str, Any], reason: str, *, base: int | None = None, job: str | None = None
+    ) -> int:
         """Merge a patch into the default and return the new version.
 
         Parameters
@@ -72,6 +74,8 @@ class SpoolConfig:
             Why, for the log.
         base:
             The version that the update is based on; None: the one in force now.
+        job:
+            Id of the job that found the values, for the log.
 
         Raises
         ------
@@ -82,8 +86,11 @@ class SpoolConfig:
         """
         from qtrl_spool.config.patches import json_spelling
 
-        version = self.current().version if base is None else base
-        reply = self._ask({"config": json_spelling(patch), "base": version, "reason": reason})
+        current = self.current()
+        if base is None or base == current.version:
+            current.merged(patch)  # what is wrong is told here with its line, and nobody is asked
+        request = {"config": json_spelling(patch), "base": base or current.version, "reason": reason}
+        reply = self._ask({**request, "job": job} if job else request)
         return int(reply["version"])
 
     def rollback(self, version: int, *, reason: str) -> int:

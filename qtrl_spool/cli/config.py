@@ -109,16 +109,45 @@ def set_(settings: tuple[str, ...], reason: str, base: int | None, spool: str, a
 
 
 @config.command()
-@click.argument("file", metavar="FILE")
+@click.argument("words", metavar="FILE | PATH=fit.NAME...", nargs=-1, required=True)
+@click.option("--from", "job", metavar="JOB", help="Put in what this job found: variables/Q6/t1=fit.tau.")
 @_why
 @click.option("--base", metavar="N", type=int, help="Refuse if a version came after N.")
 @spool_option
 @json_option
-def apply(file: str, reason: str, base: int | None, spool: str, as_json: bool) -> None:
-    """Merge the patch in a YAML file."""
+def apply(
+    words: tuple[str, ...], job: str | None, reason: str, base: int | None, spool: str, as_json: bool
+) -> None:
+    """Merge the patch in a YAML file, or with --from what a job found."""
     from qtrl_spool.cli.hand_in import read_patch
 
-    _update(spool, read_patch(file), reason, base, as_json)
+    if job is not None:
+        _apply_found(spool, job, words, reason, base, as_json)
+    elif len(words) == 1:
+        _update(spool, read_patch(words[0]), reason, base, as_json)
+    else:
+        raise UsageError("one FILE, or --from JOB and settings", hint="several values: 'config set'")
+
+
+def _apply_found(
+    spool: str, job: str, words: tuple[str, ...], reason: str, base: int | None, as_json: bool
+) -> None:
+    from qtrl_spool.results.fitted import PREFIX, quantity
+    from qtrl_spool.results.summary import quantity as shown
+
+    place = opened(spool)
+    measured = place.job(job)
+    with measured.result() as result:
+        found = result.fitted
+    patch = assigned(words)
+    said = {path: value for path, value in patch.items() if str(value).startswith(PREFIX)}
+    values = {path: quantity(found, word, f"job {measured.id}") for path, word in said.items()}
+    patch |= {path: each.value for path, each in values.items()}
+    old = {path: place.config.current().get(path) for path in values}
+    version = place.config.update(patch, reason, base=base, job=measured.id)
+    for path, each in values.items():
+        word(f"{path}: {old[path]} → {shown(each.value, each.error, each.unit)}")
+    _tell(version, as_json)
 
 
 def _update(spool: str, patch: Mapping[str, Any], reason: str, base: int | None, as_json: bool) -> None:
@@ -142,14 +171,15 @@ def log(spool: str, as_json: bool) -> None:
         document(entries)
         return
     rows = [
-        (entry.get("version"), when(entry.get("when")), entry.get("who"), entry.get("why") or _refusal(entry))
-        for entry in entries
+        (entry.get("version"), when(entry.get("when")), entry.get("who"), _story(entry)) for entry in entries
     ]
     fact(table(("VERSION", "WHEN", "WHO", "WHY"), rows))
 
 
-def _refusal(entry: Mapping[str, Any]) -> str:
-    return f"refused: {str(entry.get('refused')).splitlines()[0]}"
+def _story(entry: Mapping[str, Any]) -> str:
+    if entry.get("version") is None:
+        return f"refused: {str(entry.get('refused')).splitlines()[0]}"
+    return f"{entry.get('why')} (job {entry['job']})" if entry.get("job") else str(entry.get("why"))
 
 
 @config.command()
@@ -219,7 +249,7 @@ def validate(folder: str | None, spool: str, as_json: bool) -> int:
     from pathlib import Path
 
     from qtrl_spool.config import load_config
-    from qtrl_spool.create import warnings_of
+    from qtrl_spool.run import warnings_of
 
     files = opened(spool).config.files if folder is None else Path(folder).expanduser()
     try:

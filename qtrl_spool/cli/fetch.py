@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qtrl_spool.client import Job
+    from qtrl_spool.results import Result
 
 
 @click.command()
@@ -76,15 +77,22 @@ def result(job: str, wants_path: bool, plot: str | None, partial: bool, spool: s
         measured.plot(Path(plot).expanduser())
         word(f"drew {plot}")
     if as_json:
-        document(
-            {"path": measured.path, "attrs": measured.attrs, "fits": measured.fits, "notes": measured.notes}
-        )
+        document(_facts(measured))
     elif wants_path:
         fact(str(measured.path))
     elif plot is None:
         fact(f"{measured.summary()}\n  file  {measured.path}")
     measured.close()
     return 0
+
+
+def _facts(measured: Result) -> dict[str, Any]:
+    found = {
+        label: {name: vars(each) for name, each in quantities.items()}
+        for label, quantities in measured.fitted.items()
+    }
+    names = ("path", "attrs", "fits", "notes")
+    return {**{name: getattr(measured, name) for name in names}, "fitted": found}
 
 
 def is_done(job: Job) -> bool:

@@ -34,8 +34,19 @@ def queue(spool: str, as_json: bool) -> None:
         fact(table(QUEUE_HEADINGS, rows))
     else:
         word("nothing is running, waiting or held")
+    for server in found["servers"]:
+        _tell_trouble(server)
     if not any(server.get("alive") for server in found["servers"]):
         word("no server is running")
+
+
+def _tell_trouble(server: Mapping[str, Any]) -> None:
+    if not server.get("alive"):
+        return
+    if server.get("trouble"):
+        word(f"server {server['name']} has trouble: {server['trouble']}")
+    if server.get("config_refused"):
+        word(f"an edit of the configuration does not count: {server['config_refused']}")
 
 
 def queue_row(record: Mapping[str, Any]) -> tuple[object, ...]:

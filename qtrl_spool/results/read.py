@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from qtrl_spool.bundle import Bundle
     from qtrl_spool.config import Configuration
     from qtrl_spool.config.tree import Tree
+    from qtrl_spool.results.fitted import Fitted
     from qtrl_spool.sequence import SequenceWrapper
 
 _PICTURES = (".png", ".pdf", ".svg")
@@ -151,6 +152,16 @@ class Result:
         """For each readout each kind of fit (``exp``, ``sin_exp``, ``cos``) and the name of the ``best``."""
         text = self.documents.get(layout.FITS)
         return {} if text is None else dict(json.loads(text))
+
+    @property
+    def fitted(self) -> dict[str, dict[str, Fitted]]:
+        """For each readout the quantities that its best fit found, by name, in SI units."""
+        from qtrl_spool.results.fitted import fitted
+
+        with self._open() as file:
+            axis = file["element"].attrs if "element" in file else {}
+            name, unit = (str(_plain(axis.get(each, ""))) for each in ("long_name", "units"))
+        return fitted(self.fits, (name, unit))
 
     @property
     def notes(self) -> tuple[str, ...]:

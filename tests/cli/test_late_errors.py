@@ -15,7 +15,7 @@ import pytest
 from qtrl_spool import Spool
 from qtrl_spool.errors import SequenceError
 from qtrl_spool.sequence import SequenceWrapper, simultaneous
-from tests.server.conftest import ServerProcess, until
+from tests.server.support import ServerProcess, until
 
 from .conftest import Run
 

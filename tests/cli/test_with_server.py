@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from qtrl_spool import Spool
-from tests.server.conftest import ServerProcess, command, until
+from tests.server.support import ServerProcess, command, until
 
 from .conftest import Run
 
