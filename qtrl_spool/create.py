@@ -106,6 +106,8 @@ def is_embedded(root: Path) -> bool:
 
 
 def _check_place(layout: Layout) -> None:
+    if fs.exists(layout.root) and not layout.root.is_dir():
+        raise StorageError(f"{layout.root} is a file", hint="name a new or an empty folder")
     if layout.mark.exists():
         raise StorageError(f"there is a spool at {layout.root} already", hint="nothing was changed")
     known = {"README.md", "lost+found", *(folder.name for folder in layout.folders), layout.config.name}
@@ -124,7 +126,11 @@ def _check_place(layout: Layout) -> None:
 
 def _make_config(layout: Layout, texts: Mapping[str, str], *, who: str, why: str, now: datetime) -> None:
     """Make the configuration aside and rename it in; one that an earlier attempt left is replaced."""
-    fs.make_folder(layout.root)
+    try:
+        fs.make_folder(layout.root)
+    except StorageError as error:
+        remedy = error.hint or "name a folder in a place that you may write to"
+        raise StorageError(error.message, hint=remedy) from error
     aside = fs.temporary_name(layout.config)
     try:
         ConfigStore.create(aside, texts, who=who, why=why, now=utc(now))

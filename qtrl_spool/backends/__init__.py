@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool.axes import Labelled
-from qtrl_spool.errors import BackendError, did_you_mean
+from qtrl_spool.errors import BackendError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from qtrl_spool.config import AcquisitionSettings, Configuration
@@ -112,13 +112,15 @@ def load_backend(name: str) -> Backend:
 
     Raises
     ------
+    UsageError
+        If there is no such backend.
     BackendError
-        If there is no such backend, or its package cannot be imported.
+        If its package cannot be imported.
     """
     known = _known()
     if name not in known:
         near = did_you_mean(name, known) or f"this machine has {', '.join(sorted(known))}"
-        raise BackendError(f"there is no backend {name!r}", where=f"entry points {GROUP}", hint=near)
+        raise UsageError(f"there is no backend {name!r}", where=f"entry points {GROUP}", hint=near)
     try:
         made = known[name]()()
     except (ImportError, AttributeError) as problem:

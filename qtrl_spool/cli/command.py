@@ -1,7 +1,8 @@
 """The group of all verbs, and the end of every command: its exit status.
 
 A verb's module is imported when the verb is used; what ``--help`` says of it stands here. This is
-the one place where the command catches everything: an error of ours ends in one sentence, too.
+the one place where the command catches everything: an error of ours ends in one sentence, too. With
+``--json`` it is a document on stdout as well, ``{"error": …}``.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtrl_spool import __version__
-from qtrl_spool.cli.say import complain, report
-from qtrl_spool.errors import QtrlSpoolError, did_you_mean
+from qtrl_spool.cli.say import complain, refusal, report, word
+from qtrl_spool.errors import InternalError, QtrlSpoolError, StorageError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from click import Command, Context, HelpFormatter
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 PROGRAM = "qtrl-spool"
 INTERRUPTED = 130
 _SHOW_TRACEBACK = "QTRL_SPOOL_TRACEBACK"
+_BARE: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""What newer versions of click raise for a group without a verb: its message is the help."""
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Begin": {
@@ -105,35 +108,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments:
         The words after ``qtrl-spool``; None: those of this process.
     """
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        status: Any = program.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+        status: Any = program.main(args=words, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
-    except click.ClickException as error:
-        complain(_usage(error))
-        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except QtrlSpoolError as error:
-        return report(error)
     except Exception as error:
-        if os.environ.get(_SHOW_TRACEBACK):
+        if os.environ.get(_SHOW_TRACEBACK) and not isinstance(error, QtrlSpoolError | click.ClickException):
             raise
-        complain(
-            f"{type(error).__name__}: {error} (a mistake of ours: please report it with what "
-            f"{_SHOW_TRACEBACK}=1 shows)"
-        )
-        return 1
+        return _refused(error, as_json=_wants_json(words))
     return status if isinstance(status, int) else 0
 
 
-def _usage(error: click.ClickException) -> str:
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    path = context.command_path if context is not None else PROGRAM
-    return f"{error.format_message().rstrip('.')} (see '{path} --help')"
+def _wants_json(words: Sequence[str]) -> bool:
+    options = words[: words.index("--")] if "--" in words else words
+    return "--json" in options
+
+
+def _refused(error: Exception, *, as_json: bool) -> int:
+    """Say what went wrong, on stderr for people and as JSON on stdout where it is asked for."""
+    if isinstance(error, _BARE) and not as_json:
+        word(error.format_message())
+        return UsageError.exit_status
+    ours = _as_ours(error)
+    if as_json:
+        refusal(ours)
+    return report(ours)
+
+
+def _as_ours(error: Exception) -> QtrlSpoolError:
+    """Return any error as one of this package's."""
+    if isinstance(error, QtrlSpoolError):
+        return error
+    if isinstance(error, click.ClickException):
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        path = PROGRAM if context is None else context.command_path
+        said = "what shall be done?" if isinstance(error, _BARE) else error.format_message().rstrip(".")
+        return UsageError(said, hint=f"see '{path} --help'")
+    if isinstance(error, OSError):
+        where = None if error.filename is None else str(error.filename)
+        return StorageError(error.strerror or str(error), where=where)
+    return InternalError(
+        f"{type(error).__name__}: {error}",
+        hint=f"a mistake of ours: please report it with what {_SHOW_TRACEBACK}=1 shows",
+    )
 
 
 def documented() -> Iterator[tuple[str, click.Command]]:

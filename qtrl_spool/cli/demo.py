@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import click
 from qtrl_spool.cli.fetch import is_done
 from qtrl_spool.cli.look import QUEUE_HEADINGS, queue_row
 from qtrl_spool.cli.make import login_name
-from qtrl_spool.cli.say import fact, word
+from qtrl_spool.cli.say import fact, hush_libraries, word
 from qtrl_spool.cli.tables import table
 from qtrl_spool.errors import InternalError, OperatorError
 
@@ -52,10 +53,19 @@ def demo(folder: str | None) -> int:
         for job in reversed(jobs):
             _show(job)
     word(f"4. The results are HDF5 files that xarray opens. The Rabi oscillation, drawn: {root / 'rabi.png'}")
+    hush_libraries()
     jobs[-1].result().plot(root / "rabi.png")
-    word(f"   Look around: {sys.argv[0]} jobs --spool {spool.path}")
+    word(f"   Look around: {_pasted()} jobs --spool {shlex.quote(str(spool.path))}")
     fact(str(root / "rabi.png"))
     return 0 if all(map(is_done, jobs)) else 1
+
+
+def _pasted() -> str:
+    """Return how this command is called from any directory."""
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py" or not program.is_file():
+        return f"{shlex.quote(sys.executable)} -m qtrl_spool"
+    return shlex.quote(str(program.absolute()))
 
 
 def _place(folder: str | None) -> Path:

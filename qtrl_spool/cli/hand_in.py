@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtrl_spool.cli.options import assigned, json_option, opened, spool_option
+from qtrl_spool.cli.options import Count, assigned, json_option, opened, spool_option
 from qtrl_spool.cli.say import document, fact, report, word
 from qtrl_spool.errors import QtrlSpoolError, UsageError
 
@@ -25,9 +25,9 @@ _set = click.option(
     "--set", "settings", metavar="PATH=VALUE", multiple=True,
     help="One setting, over everything else; the value is YAML: --set variables/Q6/freq=5.41e9.",
 )  # fmt: skip
-_n_reps = click.option("--n-reps", type=click.IntRange(min=1), metavar="N", help="Repetitions of a batch.")
+_n_reps = click.option("--n-reps", type=Count(), metavar="N", help="Repetitions of a batch.")
 _PICTURES = (".png", ".pdf", ".svg")
-_n_batches = click.option("--n-batches", type=click.IntRange(min=1), metavar="N", help="Batches.")
+_n_batches = click.option("--n-batches", type=Count(), metavar="N", help="Batches.")
 
 
 def _what(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtrl_spool.cli.look import queue_row
-from qtrl_spool.cli.options import json_option, opened, spool_option
+from qtrl_spool.cli.options import Seconds, json_option, opened, spool_option
 from qtrl_spool.cli.say import document, is_terminal
 from qtrl_spool.cli.tables import when
 
@@ -22,7 +22,7 @@ _SERVERS = ("server", "", "host", "backend", "runs", "config", "heard of")
 
 
 @click.command()
-@click.option("--every", metavar="S", type=click.FloatRange(min=0.1), default=1.0, show_default=True)
+@click.option("--every", metavar="S", type=Seconds(min=0.1), default=1.0, show_default=True)
 @spool_option
 @json_option
 def top(every: float, spool: str, as_json: bool) -> None:

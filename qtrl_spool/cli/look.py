@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from qtrl_spool.cli.options import json_option, opened, spool_option
+from qtrl_spool.cli.options import Count, json_option, opened, spool_option
 from qtrl_spool.cli.say import document, fact, word
 from qtrl_spool.cli.tables import facts, progress, table, when
 from qtrl_spool.errors import UsageError
@@ -22,14 +22,12 @@ _JOBS = ("JOB", "STATE", "USER", "PRIORITY", "ACCEPTED", "FINISHED", "WHY")
 @json_option
 def queue(spool: str, as_json: bool) -> None:
     """Show what is running and waiting, in order: place 1 runs next."""
-    place = opened(spool)
-    arriving = place.arriving()
-    found = place.queue()
+    found = opened(spool).queue()
     if as_json:
-        document({**found, "incoming": arriving})
+        document(found)
         return
     rows = [queue_row(each) for each in (*found["running"], *found["queued"], *found["held"])]
-    rows += [_arriving_row(each) for each in arriving]
+    rows += [_arriving_row(each) for each in found["arriving"]]
     if rows:
         fact(table(QUEUE_HEADINGS, rows))
     else:
@@ -66,10 +64,10 @@ def queue_row(record: Mapping[str, Any]) -> tuple[object, ...]:
     )
 
 
-def _arriving_row(path: str) -> tuple[object, ...]:
-    folder, _, name = path.rpartition("/")
+def _arriving_row(drop: Mapping[str, str]) -> tuple[object, ...]:
+    folder, _, name = drop["drop"].rpartition("/")
     number = folder.partition("-")[0]
-    return (None, name, None, None, number, "incoming", None, None, "not yet accepted")
+    return (None, name, None, None, number, "incoming", None, None, drop["reason"])
 
 
 @click.command()
@@ -145,7 +143,7 @@ def _details(more: Mapping[str, Any]) -> str:
 @click.option("--user", metavar="U", help="Only this user's.")
 @click.option("--name", metavar="N", help="Only of this name.")
 @click.option("--since", metavar="T", help="Of that day (UTC) or later: 2026-11-23, today, yesterday, or 7d.")
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many.")
+@click.option("--limit", metavar="N", type=Count(), help="At most so many.")
 @spool_option
 @json_option
 def jobs(

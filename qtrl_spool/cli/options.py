@@ -12,6 +12,22 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+
+class Count(click.IntRange):
+    """A whole number from 1 on."""
+
+    name = "whole number"
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+
+class Seconds(click.FloatRange):
+    """A time in s."""
+
+    name = "number of seconds"
+
+
 _spool = click.option(
     "--spool",
     metavar="DIR",

@@ -46,6 +46,19 @@ def report(error: QtrlSpoolError) -> int:
     return error.exit_status
 
 
+def refusal(error: QtrlSpoolError, **more: Any) -> None:
+    """Print an error as a JSON document; ``problems`` lists them if there are several."""
+    problems = [each.record() for each in getattr(error, "problems", ())]
+    document({"error": error.record(), **({"problems": problems} if len(problems) > 1 else {}), **more})
+
+
+def hush_libraries() -> None:
+    """Keep matplotlib from telling where it keeps its cache, which is no business of who draws a result."""
+    import logging
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+
+
 def is_terminal() -> bool:
     """Return whether a person reads stdout."""
     return sys.stdout.isatty()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import click
 
 from qtrl_spool.cli.options import jobs_argument, json_option, named, opened, spool_option
-from qtrl_spool.cli.say import document, report, word
+from qtrl_spool.cli.say import document, refusal, report, word
 from qtrl_spool.client import Job
 from qtrl_spool.errors import QtrlSpoolError, UsageError
 
@@ -75,20 +74,22 @@ def move(job: str, priority: str, spool: str, as_json: bool) -> int:
 
 def _each(do: Callable[[Job], str], words: tuple[str, ...], spool: str, as_json: bool) -> int:
     """Do something to each job; one that refuses keeps none of the others from it."""
-    status = 0
+    refused = []
     jobs = named(opened(spool), words)
     for job in jobs:
         try:
             word(f"job {job.id} {do(job)}")
         except QtrlSpoolError as error:
-            status = max(status, _refused(error))
-    if as_json:
-        answers: list[dict[str, Any]] = [job.status() for job in jobs]
+            refused.append(error)
+            report(error)
+    answers = [job.status() for job in jobs] if as_json else []
+    if as_json and refused:
+        refusal(refused[0], jobs=answers)
+    elif as_json:
         document(answers)
-    return status
+    return max(map(_exit_status, refused), default=0)
 
 
-def _refused(error: QtrlSpoolError) -> int:
-    """Say why, and return 1 where the words of the command were right and the job's state was not."""
-    report(error)
+def _exit_status(error: QtrlSpoolError) -> int:
+    """Return 1 where the words of the command were right and the job's state was not."""
     return 1 if isinstance(error, UsageError) else error.exit_status

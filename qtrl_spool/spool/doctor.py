@@ -1,12 +1,8 @@
 """Tries this storage and looks at this spool: what is fine, what is wrong, what to change.
 
-Owns nothing: it writes into a temporary folder of ``requests/``, which everybody who may use the spool
-can write to, and takes it away again. Called by ``qtrl-spool doctor``; it needs no server.
+Owns nothing; ``spool.trials`` tries the storage. Called by ``qtrl-spool doctor``; it needs no server.
 
 Fails: only if there is no spool; what goes wrong while it looks is a finding.
-
-Known limits: it tries the storage from this machine alone. That two machines see each other's locks and
-files in time can only be seen with two machines.
 """
 
 from __future__ import annotations
@@ -14,49 +10,26 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from qtrl_spool import fs
 from qtrl_spool.errors import QtrlSpoolError
-from qtrl_spool.job import State, is_id
+from qtrl_spool.job import State, is_id, parse_final_name
 from qtrl_spool.spool import tickets
+from qtrl_spool.spool.findings import FINE, NOTE, WRONG, Finding
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.servers import heartbeats, looks_alive
 from qtrl_spool.spool.settings import Settings, read_settings
+from qtrl_spool.spool.trials import space, storage
 
-FINE, NOTE, WRONG = "fine", "note", "wrong"
-_SLOW_WRITE_S = 0.2
-_LEAST_FREE_BYTES = 1_000_000_000
-_SKEW_S = 2.0
-_N_WRITES = 5
+__all__ = ["FINE", "NOTE", "WRONG", "Finding", "examine"]
+
 _RECENT_DAYS = 7
 _SHOWN = 3
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes
-    ----------
-    what:
-        The thing.
-    verdict:
-        ``fine``, ``note`` (worth knowing) or ``wrong``.
-    said:
-        What was found.
-    hint:
-        What to change.
-    """
-
-    what: str
-    verdict: str
-    said: str
-    hint: str | None = None
+_N_LOOKS, _BETWEEN_LOOKS_S = 3, 0.1
 
 
 def examine(layout: Layout, *, now: datetime) -> Iterator[Finding]:
@@ -73,12 +46,12 @@ def examine(layout: Layout, *, now: datetime) -> Iterator[Finding]:
         _settings,
         _folders,
         _permissions,
-        _storage,
-        _space,
+        storage,
+        space,
         _servers,
         _drops,
         _tickets,
-        _orphans,
+        _records,
     )
     for look in looks:
         try:
@@ -104,99 +77,28 @@ def _folders(layout: Layout, now: datetime) -> Iterator[Finding]:
 
 def _permissions(layout: Layout, now: datetime) -> Iterator[Finding]:
     del now
-    for box in layout.drop_boxes:
-        facts = fs.facts(box)
-        if not os.access(box, os.W_OK | os.X_OK):
-            yield Finding("permissions", WRONG, f"you cannot write to {box}", "join the group that owns it")
-        elif os.name != "nt" and facts is not None and not facts.st_mode & 0o020:
-            yield Finding("permissions", NOTE, f"only its owner can write to {box}", f"chmod g+w {box}")
+    shut = [box for box in layout.drop_boxes if not os.access(box, os.W_OK | os.X_OK)]
+    narrow = [box for box in layout.drop_boxes if box not in shut and _only_its_owners(box)]
+    if shut:
+        yield Finding(
+            "permissions", WRONG, f"you cannot write to {_below(layout, shut)}", "join the group that owns it"
+        )
+    if narrow:
+        remedy = f"chmod g+w {' '.join(map(str, narrow))}"
+        yield Finding("permissions", NOTE, f"only its owner can write to {_below(layout, narrow)}", remedy)
     if os.access(layout.root, os.R_OK | os.X_OK):
         yield Finding("permissions", FINE, "the spool can be read")
     else:
         yield Finding("permissions", WRONG, "the spool cannot be read", f"chmod a+rX {layout.root}")
 
 
-# ---------------------------------------------------------------- storage
+def _only_its_owners(box: Path) -> bool:
+    facts = fs.facts(box)
+    return os.name != "nt" and facts is not None and not facts.st_mode & 0o020
 
 
-def _storage(layout: Layout, now: datetime) -> Iterator[Finding]:
-    folder = fs.temporary_name(layout.requests / "doctor")
-    fs.make_folder(folder)
-    try:
-        yield _writing(folder)
-        yield _renaming(folder)
-        yield _locking(folder)
-        yield _clock(folder, now)
-    finally:
-        fs.remove(folder)
-
-
-def _writing(folder: Path) -> Finding:
-    costs = []
-    for n in range(_N_WRITES):
-        begin = time.perf_counter()
-        fs.replace(folder / f"written{n}", b"x" * 1000)
-        costs.append(time.perf_counter() - begin)
-    cost = sorted(costs)[len(costs) // 2]
-    said = f"a durable write takes {cost * 1e3:.1f} ms"
-    if cost > _SLOW_WRITE_S:
-        return Finding(
-            "writing", NOTE, said, "the storage is slow; durability: fast in spool.yaml syncs nothing"
-        )
-    return Finding("writing", FINE, said)
-
-
-def _renaming(folder: Path) -> Finding:
-    source, target = folder / "source", folder / "below" / "target"
-    fs.make_folder(target.parent)
-    fs.replace(source, b"1")
-    moved = fs.move(source, target) and not fs.exists(source) and fs.read(target) == b"1"
-    fs.replace(target, b"2")
-    if moved and fs.read(target) == b"2" and fs.names(target.parent) == ["target"]:
-        return Finding("renaming", FINE, "within and between directories, and over what is there")
-    return Finding("renaming", WRONG, "a rename did not do what it said", "put the spool on other storage")
-
-
-def _locking(folder: Path) -> Finding:
-    from filelock import FileLock, Timeout
-
-    path = folder / "lock"
-    first, second = (FileLock(path, thread_local=False, fallback_to_soft=False) for _ in range(2))
-    try:
-        with first:
-            second.acquire(timeout=0)
-    except Timeout:
-        return Finding(
-            "locks", FINE, "exclude on this machine; who owns a job is decided by a rename, not by them"
-        )
-    except (OSError, NotImplementedError) as error:
-        return Finding("locks", WRONG, f"cannot be had: {error}", "mount the share with locks")
-    second.release()
-    return Finding(
-        "locks", WRONG, "two processes got the same lock", "mount the share with locks, not with nolock"
-    )
-
-
-def _clock(folder: Path, now: datetime) -> Finding:
-    path = folder / "clock"
-    begin = time.time()
-    fs.replace(path, b"")
-    facts = fs.facts(path)
-    skew = 0.0 if facts is None else facts.st_mtime - (begin + time.time()) / 2
-    said = f"that of the storage differs from this machine's ({now:%H:%M:%S} UTC) by {abs(skew):.1f} s"
-    if abs(skew) > _SKEW_S:
-        return Finding("clock", NOTE, said, "let both machines follow the same time server")
-    return Finding("clock", FINE, said)
-
-
-def _space(layout: Layout, now: datetime) -> Iterator[Finding]:
-    del now
-    free = fs.free_bytes(layout.root)
-    said = f"{free / 1e9:.1f} GB are free"
-    if free < _LEAST_FREE_BYTES:
-        yield Finding("space", WRONG, said, "free some; old results are in jobs/<date>/")
-    else:
-        yield Finding("space", FINE, said)
+def _below(layout: Layout, boxes: list[Path]) -> str:
+    return ", ".join(box.relative_to(layout.root).as_posix() for box in boxes)
 
 
 # ---------------------------------------------------------------- servers
@@ -225,8 +127,9 @@ def _server(beat: dict[str, Any], is_alive: bool) -> Iterator[Finding]:
     name = f"server {beat['name']}"
     who = f"process {beat.get('pid')} of {beat.get('user')} on {beat.get('host')}"
     if not is_alive and not beat.get("stopped"):
+        gone = f"its process {beat.get('pid')} is gone; " if _is_gone(beat) else ""
         yield Finding(
-            name, WRONG, f"not heard of since {beat.get('updated')}: {who}",
+            name, WRONG, f"{gone}not heard of since {beat.get('updated')}: {who}",
             f"look at its log, then start 'qtrl-spool serve --name {beat['name']}' again",
         )  # fmt: skip
     if not is_alive:
@@ -241,6 +144,11 @@ def _server(beat: dict[str, Any], is_alive: bool) -> Iterator[Finding]:
             name, WRONG, f"an edit of the configuration does not count: {beat['config_refused']}",
             "mend it in config/current/, then try 'qtrl-spool config validate'",
         )  # fmt: skip
+
+
+def _is_gone(beat: dict[str, Any]) -> bool:
+    pid = beat.get("pid")
+    return beat.get("host") == fs.host_name() and isinstance(pid, int) and not fs.process_exists(pid)
 
 
 # ---------------------------------------------------------------- jobs
@@ -284,18 +192,63 @@ def _deserted(layout: Layout, now: datetime) -> list[tuple[str | None, str]]:
     return [(each.server, each.ticket.job_id) for each in tickets.running(layout) if each.server not in alive]
 
 
-def _orphans(layout: Layout, now: datetime) -> Iterator[Finding]:
-    """Look for recent jobs that are open by their record and have no ticket: none should be."""
-    since = f"{(now - timedelta(days=_RECENT_DAYS)).date()}"
-    lost = []
+def _records(layout: Layout, now: datetime) -> Iterator[Finding]:
+    """Look for recent jobs whose record says other than the place of their ticket."""
+    lost: list[tuple[str, str, str]] = []
+    other: list[tuple[str, str, str]] = []
+    for job_id in _suspects(layout, f"{(now - timedelta(days=_RECENT_DAYS)).date()}"):
+        told = _contradiction(layout, job_id)
+        if told is not None:
+            (other if told[1] else lost).append(told)
+    if lost:
+        job_id, _, state = lost[0]
+        yield Finding(
+            "jobs", WRONG, f"{len(lost)} have no ticket, such as {job_id}, by its record {state}",
+            "submit it again if it is wanted, and please report it with its events ('qtrl-spool log')",
+        )  # fmt: skip
+    for job_id, place, state in other:
+        yield Finding(
+            "jobs", WRONG, f"{job_id} is {state} by its record, and its ticket lies in {place}",
+            "a server that runs makes the record again when it next has to do with the job",
+        )  # fmt: skip
+
+
+def _suspects(layout: Layout, since: str) -> Iterator[str]:
+    """Yield the jobs of that day or later that do not look right at a first glance."""
+    places = [*tickets.queued(layout), *tickets.held(layout), *tickets.running(layout)]
+    open_states = {each.ticket.job_id: each.state for each in places}
     for date in fs.folders(layout.jobs):
         for job_id in fs.folders(layout.jobs / date) if date >= since else []:
             record = read_status(layout, job_id) if is_id(job_id) else None
-            is_open = record is not None and not State(record["state"]).final
-            if is_open and tickets.find(layout, job_id) is None:
-                lost.append(job_id)
-    if lost:
-        yield Finding(
-            "jobs", WRONG, f"{len(lost)} are open and have no ticket, such as {lost[0]}",
-            "submit them again, and please report it with their events ('qtrl-spool log')",
-        )  # fmt: skip
+            state = open_states.get(job_id) or _ended_as(layout, job_id)
+            if record is not None and not _agree(record["state"], state):
+                yield job_id
+
+
+def _ended_as(layout: Layout, job_id: str) -> State | None:
+    parsed = map(parse_final_name, fs.names(layout.home(job_id)))
+    return next((each[0] for each in parsed if each is not None), None)
+
+
+def _agree(recorded: str, state: State | None) -> bool:
+    if recorded == State.REJECTED:
+        return state is None
+    waiting = {State.QUEUED, State.PAUSED}
+    return recorded == state or (recorded in waiting and state in waiting)
+
+
+def _contradiction(layout: Layout, job_id: str) -> tuple[str, str, str] | None:
+    """Return a job, the place of its ticket and its recorded state, if they disagree at every look.
+
+    Between a move and the record of it there is a moment, so it is looked at again.
+    """
+    told = None
+    for look in range(_N_LOOKS):
+        time.sleep(_BETWEEN_LOOKS_S if look else 0.0)
+        place = tickets.find(layout, job_id)
+        record = read_status(layout, job_id)
+        if record is None or _agree(record["state"], place.state if place else None):
+            return None
+        where = place.path.parent.relative_to(layout.root).as_posix() if place else ""
+        told = job_id, where, str(record["state"])
+    return told

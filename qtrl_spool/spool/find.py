@@ -23,12 +23,15 @@ from qtrl_spool.job import (
 )
 from qtrl_spool.spool import tickets
 from qtrl_spool.spool.accepting import parse_taken
+from qtrl_spool.spool.copies import copied
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import DEFAULT_PRIORITY, Layout
 from qtrl_spool.spool.servers import heartbeats, looks_alive
 from qtrl_spool.spool.snapshot import document, reason, short_records
 
+NOT_YET = "not yet accepted"
 _LEASE_S = 60.0
+_SHOWN = 5
 
 
 def job_id(layout: Layout, text: str) -> str:
@@ -47,9 +50,24 @@ def job_id(layout: Layout, text: str) -> str:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise NotFoundError(f"there is no job {text!r} in {layout.root}", hint="'qtrl-spool jobs' lists them")
-    shown = ", ".join(found[-5:])
+        raise _no_job(layout, text)
+    shown = ", ".join(found[-_SHOWN:]) + (", …" if len(found) > _SHOWN else "")
     raise UsageError(f"{text!r} names {len(found)} jobs: {shown}", hint="give more of the id")
+
+
+def _no_job(layout: Layout, text: str) -> NotFoundError:
+    """Return why `text` names no job: it may be the name of a drop that is not accepted yet."""
+    drops = {each["drop"]: each["reason"] for each in waiting_drops(layout)}
+    near = [path for path in drops if text in (path, path.rpartition("/")[2])]
+    near = near or [path for path in drops if text in path]
+    if len(near) != 1:
+        return NotFoundError(
+            f"there is no job {text!r} in {layout.root}", hint="'qtrl-spool jobs' lists them"
+        )
+    return NotFoundError(
+        f"{text!r} is no job yet: it lies in incoming/{near[0]} and is not accepted yet: {drops[near[0]]}",
+        hint="'qtrl-spool queue' shows when it is",
+    )
 
 
 def all_ids(layout: Layout) -> Iterator[str]:
@@ -85,14 +103,36 @@ def is_arriving(layout: Layout, full_id: str) -> bool:
 
 
 def arriving(layout: Layout) -> list[str]:
-    """Return the paths below ``incoming/`` of what was dropped and is not yet accepted, by name."""
+    """Return the paths below ``incoming/`` of what was dropped and is not yet accepted, by name.
+
+    What is no drop (temporary files, system files) is left out, and so is what was accepted as a copy
+    because the server could not move it.
+    """
+    done = copied(layout)
     found = []
     for folder in ("", *(name for name in fs.folders(layout.incoming) if parse_priority(name))):
         for name in fs.names(layout.incoming / folder):
+            path = f"{folder}/{name}" if folder else name
             is_priority = not folder and parse_priority(name) is not None
-            if not name.startswith(".") and not is_priority:
-                found.append(f"{folder}/{name}" if folder else name)
+            if not is_priority and path not in done and _is_drop(name):
+                found.append(path)
     return found
+
+
+def _is_drop(name: str) -> bool:
+    from qtrl_spool.bundle.names import is_ignored
+
+    return not is_ignored(name)
+
+
+def waiting_drops(layout: Layout) -> list[dict[str, str]]:
+    """Return `arriving` as ``drop``, with the ``reason`` that the server last gave for not taking it."""
+    paths = arriving(layout)
+    if not paths:
+        return []
+    told = (fs.read_json(layout.snapshot) or {}).get("arriving") or []
+    reasons = {each["drop"]: each["reason"] for each in told}
+    return [{"drop": path, "reason": reasons.get(path, NOT_YET)} for path in paths]
 
 
 def status(layout: Layout, full_id: str) -> dict[str, Any]:
@@ -147,13 +187,14 @@ def _live(layout: Layout) -> list[dict[str, Any]]:
 def queue(layout: Layout) -> dict[str, Any]:
     """Return the whole queue as ``queue.json`` has it, made from the tickets at this moment.
 
-    Each of its servers says in ``alive`` whether it seems to live.
+    Each of its servers says in ``alive`` whether it seems to live. Under ``arriving`` are the drops
+    that are not yet accepted, with the reason that the server last gave.
     """
     now = datetime.now(UTC)
     servers = [{**beat, "alive": looks_alive(beat, now=now, lease_s=_LEASE_S)} for beat in heartbeats(layout)]
     served = any(beat["alive"] for beat in servers)
     records = short_records(layout, lambda each: read_status(layout, each), served=served)
-    return document(records, servers, updated=utc(now))
+    return document({**records, "arriving": waiting_drops(layout)}, servers, updated=utc(now))
 
 
 def jobs(

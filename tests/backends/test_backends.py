@@ -6,7 +6,7 @@ import pytest
 
 from qtrl_spool.backends import Acquired, Backend, load_backend
 from qtrl_spool.backends.simulator import Simulator
-from qtrl_spool.errors import BackendError
+from qtrl_spool.errors import BackendError, UsageError
 
 
 def test_the_simulator_is_found_by_its_name():
@@ -22,7 +22,7 @@ def test_each_call_makes_a_new_backend():
 
 
 def test_a_misspelt_backend_is_refused_with_the_nearest_name():
-    with pytest.raises(BackendError, match=r"no backend 'simulater'.*did you mean 'simulator'"):
+    with pytest.raises(UsageError, match=r"no backend 'simulater'.*did you mean 'simulator'"):
         load_backend("simulater")
 
 

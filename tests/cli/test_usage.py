@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from qtrl_spool import Spool
+from qtrl_spool import Spool, fs
 from qtrl_spool.cli.command import VERBS
 from qtrl_spool.errors import InternalError, QtrlSpoolError, WaitTimeoutError
+from qtrl_spool.job import blank_record, utc
+from qtrl_spool.spool.trials import ownership
 
-from .conftest import Run
+from .conftest import Run, Said
 
 
 def drops(spool: Spool) -> list[str]:
@@ -92,7 +97,71 @@ def test_an_interrupt_ends_with_130(run: Run, spool: Spool, monkeypatch: pytest.
     assert run("queue").status == 130
 
 
+@pytest.mark.parametrize("words", [(), ("config",)])
+def test_a_command_without_a_verb_explains_itself_and_is_wrong_usage(
+    run: Run, words: tuple[str, ...]
+) -> None:
+    said = run(*words)
+    assert said.status == 2 and said.err.startswith("Usage: qtrl-spool") and not said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "verb"), [(("queue", "--jason"), "queue"), (("submit", "--n-reps", "0", "x"), "submit")]
+)
+def test_wrong_usage_points_at_the_help_of_the_verb(
+    run: Run, spool: Spool, words: tuple[str, ...], verb: str
+) -> None:
+    assert f"see 'qtrl-spool {verb} --help'" in run(*words).err
+
+
+def test_a_count_that_is_none_is_refused_in_plain_words(run: Run, spool: Spool, job_file: Path) -> None:
+    assert "'abc' is not a valid whole number" in run("submit", job_file, "--n-reps", "abc").err
+
+
+def test_a_server_without_a_name_is_wrong_usage(run: Run, spool: Spool) -> None:
+    assert run("serve", "--name", "").status == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "kind"),
+    [
+        (("status", "nothing-like-it"), 3, "NotFoundError"),
+        (("queue", "--jason"), 2, "UsageError"),
+        (("queue", "--spool", "/nowhere"), 3, "NotFoundError"),
+        (("sumbit",), 2, "UsageError"),
+    ],
+)
+def test_a_refusal_is_a_document_where_json_is_asked_for(
+    run: Run, spool: Spool, words: tuple[str, ...], status: int, kind: str
+) -> None:
+    said = run(*words, "--json")
+    error = said.facts["error"]
+    assert (said.status, error["type"], set(error)) == (status, kind, {"type", "message", "where", "hint"})
+    assert error["message"] in said.err
+
+
+def test_a_refusal_as_json_lists_every_problem(run: Run, spool: Spool, misspelt: Path) -> None:
+    assert len(run("submit", misspelt, "--json").facts["problems"]) == 2
+
+
+def test_a_mistake_of_ours_is_a_document_too(run: Run, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Spool, "queue", lambda self: {}["running"])
+    assert run("queue", "--json").facts["error"]["type"] == "InternalError"
+
+
 # ---------------------------------------------------------------- init
+
+
+def test_init_of_a_file_says_that_it_is_one(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = run("init", tmp_path / "file")
+    assert said.status == 1 and "file is a file (name a new or an empty folder)" in said.err
+
+
+def test_init_where_no_folder_can_be_made_names_the_remedy(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = run("init", tmp_path / "file" / "spool")
+    assert said.status == 1 and "name a folder in a place that you may write to" in said.err
 
 
 def test_init_prints_where_the_spool_is_and_nothing_else(run: Run, tmp_path: Path) -> None:
@@ -234,6 +303,56 @@ def test_queue_shows_what_was_dropped_and_is_not_accepted(run: Run, spool: Spool
     assert "by-hand.json" in run("queue").out
 
 
+@pytest.mark.parametrize("name", ["Thumbs.db", "rabi.json.part", "rabi.json~", ".DS_Store"])
+def test_queue_does_not_show_what_is_no_drop(run: Run, spool: Spool, name: str) -> None:
+    (spool.path / "incoming" / "50-normal" / name).touch()
+    assert run("queue", "--json").facts["arriving"] == []
+
+
+def test_queue_does_not_show_a_drop_that_was_copied(run: Run, spool: Spool) -> None:
+    from qtrl_spool.spool.copies import mark
+    from qtrl_spool.spool.layout import Layout
+
+    drop = spool.path / "incoming" / "50-normal" / "adas job"
+    drop.mkdir()
+    mark(Layout.of(spool.path), drop, 1000, "0", "20261123-101530-rabi-k3f9x")
+    assert run("queue", "--json").facts["arriving"] == []
+
+
+@pytest.fixture
+def half(spool: Spool) -> str:
+    """Return the name of a drop that a server finds unfinished."""
+    (spool.path / "incoming" / "50-normal" / "half.json").write_text("{")
+    drop = {"drop": "50-normal/half.json", "reason": "the JSON ends too early"}
+    (spool.path / "queue.json").write_text(json.dumps({"format": "qtrl-queue/1", "arriving": [drop]}))
+    return "half.json"
+
+
+def test_queue_says_why_a_drop_waits(run: Run, half: str) -> None:
+    assert "the JSON ends too early" in run("queue").out
+
+
+def test_queue_as_json_says_why_a_drop_waits(run: Run, half: str) -> None:
+    assert run("queue", "--json").facts["arriving"] == [
+        {"drop": "50-normal/half.json", "reason": "the JSON ends too early"}
+    ]
+
+
+@pytest.mark.parametrize("word", ["half.json", "half", "50-normal/half.json"])
+def test_status_of_a_drop_that_is_no_job_yet_says_where_it_lies_and_why(
+    run: Run, half: str, word: str
+) -> None:
+    said = run("status", word)
+    assert said.status == 3
+    assert "lies in incoming/50-normal/half.json and is not accepted yet: the JSON ends" in said.err
+
+
+def test_a_part_of_many_ids_ends_with_dots(run: Run, spool: Spool, job_file: Path) -> None:
+    run("submit", *[job_file] * 6)
+    said = run("status", "rabi")
+    assert said.status == 2 and "names 6 jobs: " in said.err and ", …" in said.err
+
+
 def test_queue_of_an_empty_spool_prints_no_data(run: Run, spool: Spool) -> None:
     said = run("queue")
     assert (said.status, said.out) == (0, "") and "no server is running" in said.err
@@ -352,6 +471,81 @@ def test_doctor_finds_what_is_wrong(
     said = run("doctor", "--json")
     wrong = {each["what"] for each in said.facts["findings"] if each["verdict"] == "wrong"}
     assert said.status == 1 and what in wrong
+
+
+def wrong(said: Said) -> list[str]:
+    """Return what the doctor found to be wrong."""
+    return [each["said"] for each in said.facts["findings"] if each["verdict"] == "wrong"]
+
+
+def test_doctor_finds_a_server_whose_process_is_gone_and_the_job_that_it_left(run: Run, spool: Spool) -> None:
+    child = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True)
+    beat = {"format": "qtrl-server/1", "name": "lab", "host": fs.host_name(), "pid": int(child.stdout)}
+    updated = utc(datetime.now(UTC))
+    (spool.path / "servers" / "lab.json").write_text(json.dumps({**beat, "updated": updated}))
+    ticket = spool.path / "running" / "lab" / "50-1-20261123-101530-rabi-k3f9x.c1.qjob"
+    ticket.parent.mkdir(parents=True)
+    ticket.touch()
+    said = run("doctor", "--json")
+    assert said.status == 1
+    assert any(each.startswith(f"its process {beat['pid']} is gone") for each in wrong(said))
+    assert any("is claimed by server 'lab', which is not running" in each for each in wrong(said))
+
+
+def recorded(spool: Spool, state: str) -> tuple[Path, str]:
+    """Make the home of a job with a record, and return it with the job's id."""
+    job_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-rabi-k3f9x"
+    home = spool.path / "jobs" / f"{datetime.now(UTC):%Y-%m-%d}" / job_id
+    home.mkdir(parents=True)
+    (home / "status.json").write_text(json.dumps({**blank_record(job_id, "rabi"), "state": state}))
+    return home, job_id
+
+
+@pytest.mark.parametrize("state", ["done", "running", "cancelled"])
+def test_doctor_finds_a_record_that_contradicts_the_place_of_the_ticket(
+    run: Run, spool: Spool, state: str
+) -> None:
+    _, job_id = recorded(spool, state)
+    (spool.path / "held" / f"50-1-{job_id}.c0.qjob").touch()
+    assert f"{job_id} is {state} by its record, and its ticket lies in held" in wrong(run("doctor", "--json"))
+
+
+@pytest.mark.parametrize("state", ["done", "queued"])
+def test_doctor_finds_a_job_whose_ticket_is_gone(run: Run, spool: Spool, state: str) -> None:
+    _, job_id = recorded(spool, state)
+    (said,) = wrong(run("doctor", "--json"))
+    assert said == f"1 have no ticket, such as {job_id}, by its record {state}"
+
+
+@pytest.mark.parametrize("state", ["done", "failed", "cancelled", "rejected"])
+def test_doctor_finds_nothing_wrong_with_a_job_that_ended(run: Run, spool: Spool, state: str) -> None:
+    home, _ = recorded(spool, state)
+    if state != "rejected":
+        (home / f"{state}.c1.qjob").touch()
+    assert wrong(run("doctor", "--json")) == []
+
+
+@pytest.mark.parametrize(
+    ("user", "made", "given", "said"),
+    [
+        (0, 0, 65000, "tells apart"),
+        (0, 0, 0, "off: the storage shows a file of user 65000 as user 0's"),
+        (1001, 33, None, "off: the storage shows a file of user 1001 as user 33's"),
+        (1001, 1001, None, "a file of yours is shown as yours"),
+    ],
+)
+def test_doctor_tells_whether_the_storage_tells_users_apart(
+    user: int, made: int, given: int | None, said: str
+) -> None:
+    assert said in ownership(user, made, given, has_others=False).said
+
+
+def test_doctor_names_all_closed_drop_boxes_at_once(run: Run, spool: Spool) -> None:
+    for box in (spool.path / "incoming").iterdir():
+        box.chmod(0o755)
+    findings = run("doctor", "--json").facts["findings"]
+    (told,) = [each for each in findings if each["what"] == "permissions" and each["verdict"] == "note"]
+    assert "incoming/10-urgent" in told["said"] and "incoming/90-idle" in told["said"]
 
 
 def test_config_show_why_tells_what_a_value_follows_from(run: Run, spool: Spool, job_file: Path) -> None:

@@ -125,7 +125,7 @@ def test_a_server_ends_well_when_it_is_told_to(served: ServerProcess) -> None:
 
 def test_an_unknown_backend_is_refused(run: Run, spool: Spool) -> None:
     said = run("serve", "--backend", "simulater")
-    assert said.status == 1 and "did you mean 'simulator'" in said.err
+    assert said.status == 2 and "did you mean 'simulator'" in said.err
 
 
 def test_a_server_drains_the_queue_and_ends(run: Run, spool: Spool, job_file: Path) -> None:
