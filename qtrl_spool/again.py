@@ -24,9 +24,8 @@ from typing import Any, Protocol
 from qtrl_spool.bundle import Bundle, Manifest
 from qtrl_spool.config import Configuration
 from qtrl_spool.config.configuration import VARIABLES
-from qtrl_spool.config.merge import diff
-from qtrl_spool.config.tree import Path as KeyPath
-from qtrl_spool.config.tree import Tree, own_key
+from qtrl_spool.config.merge import diff, without
+from qtrl_spool.config.tree import Tree
 from qtrl_spool.results import Result
 
 PULSES = "pulses"
@@ -94,24 +93,13 @@ def patch_between(default: Configuration, wanted: Configuration) -> Tree:
     old, new = (_without(each.documents, wanted.derived) for each in (default, wanted))
     for path in wanted.unresolved:
         if wanted.get_raw(path) != default.get_raw(path):
-            new = _cut(new, path[:_PULSE] if path[0] == PULSES else path)
+            new = without(new, path[:_PULSE] if path[0] == PULSES else path)
     return diff(Tree({name: tree for name, tree in old.items() if name in new}), new)
-
-
-def _cut(tree: Tree, path: KeyPath) -> Tree:
-    """Return a tree without what is at `path`, as far as mappings lead there."""
-    key = own_key(tree, path[0])
-    if key is None:
-        return tree
-    below = dict.__getitem__(tree, key)
-    if path[1:] and isinstance(below, Tree):
-        return Tree({**tree, key: _cut(below, path[1:])})
-    return Tree({each: value for each, value in tree.items() if each != key})
 
 
 def _without(documents: Mapping[str, Tree], derived: Mapping[str, Any]) -> Tree:
     """Return documents without the variables that follow from others: those may not be patched."""
     tree = Tree(documents)
     for path in derived:
-        tree = _cut(tree, (VARIABLES, *path.split("/")))
+        tree = without(tree, (VARIABLES, *path.split("/")))
     return tree

@@ -14,14 +14,14 @@ Known limits: the pulse library is made anew for each configuration, when it is 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from qtrl_spool.config import variables as names
 from qtrl_spool.config.documents import canonical, parse_documents, raise_all
-from qtrl_spool.config.merge import merged, parse_patch, same
+from qtrl_spool.config.merge import merged, parse_patch, same, without
 from qtrl_spool.config.patches import stacked
 from qtrl_spool.config.tree import (
     Key,
@@ -33,6 +33,7 @@ from qtrl_spool.config.tree import (
     join_path,
     near,
     place_of,
+    split_path,
 )
 from qtrl_spool.config.validate import validate
 from qtrl_spool.errors import ConfigError, PatchError
@@ -121,8 +122,13 @@ class Configuration:
             If a value in it is not what its place allows.
         """
         normal = parse_patch(patch)
+        try:
+            raw = self._merged(normal)
+        except PatchError as error:
+            raise_all([*error.problems, *self._problems_of_the_rest(normal, error.problems)])
+            raise
         new = object.__new__(Configuration)
-        new._raw = self._merged(normal)
+        new._raw = raw
         new.version = self.version
         new.patch = stacked(self.patch, normal) if self.patch else normal
         new.default = self
@@ -131,6 +137,19 @@ class Configuration:
         raise_all([*_derived_ones(new.derived, normal, whole=True)])
         new._check(self)
         return new
+
+    def _problems_of_the_rest(self, patch: Tree, known: Iterable[ConfigError]) -> Iterable[ConfigError]:
+        """Return what is wrong with a patch besides the known problems, whose paths say what to leave out."""
+        rest = patch
+        for each in known:
+            rest = without(rest, split_path((each.where or "").rpartition(": ")[2]))
+        if same(rest, patch):
+            return ()
+        try:
+            self.merged(rest)
+        except ConfigError as error:
+            return error.problems
+        return ()
 
     def _merged(self, patch: Tree) -> Tree:
         """Return the documents with the patch; a derived variable in it is told as that alone."""

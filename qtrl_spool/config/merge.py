@@ -296,6 +296,17 @@ def _problem(path: Path, message: str, place: Any, hint: str | None = None) -> P
     return PatchError(message, where=where or None, hint=hint, excerpt=at.excerpt if at else None)
 
 
+def without(tree: Tree, path: Path) -> Tree:
+    """Return a tree without what is at `path`, as far as mappings lead there."""
+    key = own_key(tree, path[0])
+    if key is None:
+        return tree
+    below = dict.__getitem__(tree, key)
+    if path[1:] and isinstance(below, Tree):
+        return Tree({**tree, key: without(below, path[1:])}, tree.marks)
+    return Tree({each: value for each, value in tree.items() if each != key}, tree.marks)
+
+
 def same(a: Any, b: Any) -> bool:
     """Return whether two values are equal, and 1, 1.0 and true are three things."""
     if a is b:

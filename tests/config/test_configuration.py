@@ -365,6 +365,22 @@ def test_a_derived_variable_is_told_together_with_all_other_problems_and_only_on
     assert [each.where for each in caught.value.problems] == ["variables/Q1/mod_freq", "variables/Q1/frq"]
 
 
+def test_a_misspelt_key_does_not_hide_wrong_values_beside_it() -> None:
+    patch = (
+        "variables: {Q1: {frq: 1, freq: fast, mod_freq: 2}}\nadc: {hardware_settings: {sample_rate: 3 ns}}\n"
+    )
+    with pytest.raises(PatchError) as caught:
+        configuration().merged(parse_patch(patch, "config.yaml"))
+    told = {str(each.where).rpartition(": ")[2]: each.excerpt for each in caught.value.problems}
+    assert sorted(told) == [
+        "adc/hardware_settings/sample_rate",
+        "variables/Q1/freq",
+        "variables/Q1/frq",
+        "variables/Q1/mod_freq",
+    ]
+    assert all(told.values())
+
+
 def test_the_digest_of_a_job_does_not_depend_on_what_was_merged_before() -> None:
     job = configuration().merged({"variables/Q1/freq": 5.41e9}).merged({"adc/hardware_settings": {}})
     assert job.sha256 == Configuration(job.documents).sha256
