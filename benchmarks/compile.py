@@ -3,9 +3,10 @@
 Prints, for four experiments, the median of five runs of building a `SequenceWrapper` and compiling it to
 the uploadable program and to the dense array; the latter also as a multiple of what numpy needs on this
 machine in the same run for "allocate zeros of that shape, one complex64 multiply and real part over the
-used channels". Then peak memory (of one more run, traced) and sizes of the sequences, deflated.
+used channels". Then the peak of memory of one more run (all that numpy and Python allocate, traced), the
+same experiments with other toolkits where they are installed (`peers`), and sizes of bundles on disk.
 
-    python benchmarks/compile.py [--json FILE] [--runs N] [--only EXPERIMENT]…
+    python benchmarks/compile.py [--json FILE] [--runs N] [--only EXPERIMENT]… [--no-peers]
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import os
 import statistics
 import time
 import tracemalloc
-import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +27,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import numpy as np  # noqa: E402
+import peers  # noqa: E402
 
+from qtrl_spool.bundle import Bundle, Manifest, pack  # noqa: E402
 from qtrl_spool.sequence import Pulse, PulseEnvelope, PulseLibrary, SequenceWrapper  # noqa: E402
 
 NS = 1e-9
@@ -130,27 +132,49 @@ def ramsey_swept(n: int = 50, step: float = 200 * NS) -> SequenceWrapper:
     return seq
 
 
-def rb(n: int, n_cliffords: int, qubits: tuple[int, ...] = (6,)) -> SequenceWrapper:
+def rb_gates(n: int, n_cliffords: int, n_qubits: int, seed: int) -> list[peers.Gates]:
+    """Return random Cliffords as gates [qubit][element]."""
+    random = np.random.default_rng(seed)
+    words = [word.split() for word in CLIFFORDS]
+    gates: list[peers.Gates] = [[] for _ in range(n_qubits)]
+    for _ in range(n):
+        for sequences in gates:
+            drawn = random.integers(0, 24, n_cliffords).tolist()
+            sequences.append([gate for number in drawn for gate in words[number]])
+    return gates
+
+
+def rb(gates: list[peers.Gates], qubits: tuple[int, ...]) -> SequenceWrapper:
     """Return randomized benchmarking, every gate an append."""
-    random = np.random.default_rng(7)
+    n = len(gates[0])
     seq = SequenceWrapper(n, name="rb")
-    gates = [tuple(word.split()) for word in CLIFFORDS]
     for element in range(n):
-        for qubit in qubits:
+        for qubit, sequences in zip(qubits, gates, strict=True):
             ref = "Start"
-            for number in random.integers(0, 24, n_cliffords).tolist():
-                for gate in gates[number]:
-                    _, ref = seq.append(f"Q{qubit}/{gate}", element, start=ref)
+            for gate in sequences[element]:
+                _, ref = seq.append(f"Q{qubit}/{gate}", element, start=ref)
         read_out(seq, element, ref, qubits)
     return seq
 
 
+SINGLE = rb_gates(100, 100, 1, seed=571)
+PAIR = rb_gates(30, 500, 2, seed=372)
+"""Seeds that give 18,766 and 54,989 appends, the numbers that the wanted times were stated for."""
+
 EXPERIMENTS: dict[str, Callable[[], SequenceWrapper]] = {
     "rabi": rabi,
     "ramsey": ramsey,
-    "rb_100x100": lambda: rb(100, 100),
-    "rb_30x500x2": lambda: rb(30, 500, (5, 6)),
+    "rb_100x100": lambda: rb(SINGLE, (6,)),
+    "rb_30x500x2": lambda: rb(PAIR, (5, 6)),
 }
+GATES: dict[str, list[peers.Gates]] = {"rabi": [], "ramsey": [], "rb_100x100": SINGLE, "rb_30x500x2": PAIR}
+TITLES = {
+    "rabi": "Rabi, 100 el.",
+    "ramsey": "Ramsey, 100 el.",
+    "rb_100x100": "RB 100 el. x 100",
+    "rb_30x500x2": "RB 30 el. x 500 x 2",
+}
+MIB = 2**20
 
 
 def median_time(work: Callable[[], Any], runs: int) -> float:
@@ -230,33 +254,65 @@ def measure(name: str, runs: int) -> Line:
     )
 
 
-def sizes() -> dict[str, tuple[int, int]]:
-    """Return for each sequence its bytes deflated and its appends."""
+def sizes() -> dict[str, tuple[int, int, int]]:
+    """Return for each sequence the bytes of its bundle on disk, as ``submit`` writes it; wanted; appends."""
     made = {
-        "ramsey 50 el.": ramsey(50),
-        "ramsey 50 el., swept": ramsey_swept(50),
-        "rb 100x100": rb(100, 100),
+        "Ramsey 50 el., appends": (ramsey(50), 8_000),
+        "Ramsey 50 el., a sweep": (ramsey_swept(50), 1_500),
+        "RB 100 x 100, appends": (rb(SINGLE, (6,)), 200_000),
     }
     return {
-        name: (len(zlib.compress(json.dumps(seq.to_dict(), separators=(",", ":")).encode(), 9)), len(seq))
-        for name, seq in made.items()
+        name: (len(pack(Bundle(seq.to_dict(), {}, Manifest(name=seq.name)))), wanted, len(seq))
+        for name, (seq, wanted) in made.items()
     }
 
 
-def report(lines: list[Line], weights: dict[str, tuple[int, int]]) -> None:
-    print(
-        f"{'':14}{'appends':>8}{'numpy':>9}{'program':>10}{'(budget)':>10}{'dense':>9}"
-        f"{'ratio':>7}{'wanted':>8}{'program mem':>13}{'dense mem':>12}"
+def peer_times(name: str, runs: int) -> dict[str, float | str]:
+    """Return for each installed toolkit its median time in s, or what it said instead."""
+    found: dict[str, float | str] = {}
+    for peer in peers.installed():
+        try:
+            work = peers.PEERS[peer][1](name, GATES[name])
+            work()
+            found[peer] = median_time(work, runs)
+        except Exception as error:  # noqa: BLE001 - a toolkit of another version may raise anything
+            found[peer] = f"{type(error).__name__}: {error}".splitlines()[0]
+    return found
+
+
+def print_row(title: str, cells: list[str]) -> None:
+    print(f"{title:34}" + "".join(f"{cell:>21}" for cell in cells))
+
+
+def report(lines: list[Line]) -> None:
+    """Print the table, an experiment in each column."""
+    print_row("", [TITLES[line.name] for line in lines])
+    print_row("appends", [f"{line.n_appends}" for line in lines])
+    print_row("numpy, the yardstick", [f"{line.numpy:.4f} s" for line in lines])
+    print_row("dense array", [f"{line.dense:.4f} s" for line in lines])
+    print_row("  as a multiple of numpy", [f"{line.ratio:.1f}x (<= {line.wanted:g}x)" for line in lines])
+    print_row(
+        "  peak memory beyond the array", [f"{line.dense_memory / MIB:.1f} (<= 64) MiB" for line in lines]
     )
-    for line in lines:
-        print(
-            f"{line.name:14}{line.n_appends:8d}{line.numpy:9.4f}{line.program:10.4f}{line.budget:10.4f}"
-            f"{line.dense:9.4f}{line.ratio:6.1f}x{line.wanted:7.1f}x"
-            f"{line.program_memory / 2**20:9.1f} MiB{line.dense_memory / 2**20:+8.1f} MiB"
-        )
-    print()
-    for name, (n_bytes, n_appends) in weights.items():
-        print(f"{name:24}{n_bytes:8d} bytes{n_appends:8d} appends{n_bytes / n_appends:8.1f} bytes an append")
+    print_row("uploadable program", [f"{line.program * 1e3:.1f} ms" for line in lines])
+    print_row("  wanted", [f"<= {line.budget * 1e3:.1f} ms" for line in lines])
+    print_row("  peak memory in all", [f"{line.program_memory / MIB:.1f} (<= 64) MiB" for line in lines])
+
+
+def report_peers(names: list[str], times: dict[str, dict[str, float | str]]) -> None:
+    """Print a row for each toolkit, installed or not."""
+    for peer in peers.PEERS:
+        found = [times[name].get(peer, "not installed") for name in names]
+        print_row(f"({peer})", [each[:20] if isinstance(each, str) else f"{each:.3f} s" for each in found])
+        for name, each in zip(names, found, strict=True):
+            if isinstance(each, str) and len(each) > 20:
+                print(f"    {name}: {each}")
+
+
+def report_sizes(weights: dict[str, tuple[int, int, int]]) -> None:
+    for name, (n_bytes, wanted, n_appends) in weights.items():
+        per_append = f"{n_bytes / n_appends:.1f} bytes an append"
+        print(f"{name:34}{n_bytes:8d} bytes on disk (<= {wanted}), {n_appends} appends, {per_append}")
 
 
 def main() -> None:
@@ -264,12 +320,19 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the numbers there too")
     parser.add_argument("--only", choices=EXPERIMENTS, action="append")
+    parser.add_argument("--no-peers", action="store_true", help="only this program and numpy")
     args = parser.parse_args()
-    lines = [measure(name, args.runs) for name in args.only or EXPERIMENTS]
+    names = args.only or list(EXPERIMENTS)
+    lines = [measure(name, args.runs) for name in names]
+    report(lines)
+    times = {name: {} if args.no_peers else peer_times(name, min(3, args.runs)) for name in names}
+    if not args.no_peers:
+        report_peers(names, times)
     weights = sizes()
-    report(lines, weights)
+    print()
+    report_sizes(weights)
     if args.json:
-        facts = {"times": [asdict(line) for line in lines], "sizes": weights}
+        facts = {"times": [asdict(line) for line in lines], "peers": times, "sizes": weights}
         args.json.write_text(json.dumps(facts, indent=2))
 
 
