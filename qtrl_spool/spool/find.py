@@ -165,18 +165,15 @@ def _name_in(full_id: str) -> str:
 
 def _with_place(layout: Layout, record: dict[str, Any]) -> dict[str, Any]:
     """Return the record of a queued job with its place, or its newer record if it has moved on."""
-    order = [each.ticket.job_id for each in tickets.queued(layout)]
-    if record["id"] not in order:
+    waiting = {each.ticket.job_id: (n, each) for n, each in enumerate(tickets.queued(layout), start=1)}
+    if record["id"] not in waiting:
         newer = read_status(layout, record["id"]) or record
-        return (
-            {**newer, "reason": newer["reason"] or "about to move"}
-            if newer["state"] == State.QUEUED
-            else newer
-        )
-    place = order.index(record["id"]) + 1
-    n_running = len(tickets.running(layout))
-    why = reason(place, n_running, served=bool(_live(layout)))
-    return {**record, "place": place, "ahead": place - 1, "reason": why}
+        if newer["state"] != State.QUEUED:
+            return newer
+        return {**newer, "reason": newer["reason"] or "about to move"}
+    place, lies = waiting[record["id"]]
+    why = reason(place, len(tickets.running(layout)), served=bool(_live(layout)))
+    return {**record, "priority": lies.ticket.priority, "place": place, "ahead": place - 1, "reason": why}
 
 
 def _live(layout: Layout) -> list[dict[str, Any]]:

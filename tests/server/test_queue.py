@@ -133,6 +133,7 @@ def test_a_ticket_moved_by_hand_has_its_new_priority(spool: Spool, serve: Serve)
     ticket.rename(spool.path / "queue" / "10-urgent" / ticket.name)
 
     assert (second.place, first.place) == (1, 2)
+    assert second.status()["priority"] == 10
 
 
 def test_requests_are_answered_while_a_batch_blocks(spool: Spool, serve: Serve) -> None:
