@@ -102,6 +102,11 @@ def _broken_rule(path: str) -> str | None:
     return None
 
 
+def is_member(name: str) -> bool:
+    """Return whether a bundle may have a member of that name."""
+    return folded(name) in MEMBERS
+
+
 def member_of(name: str, where: str) -> str:
     """Return the role of a member, ``sequence``, ``config`` or ``job``; letter case does not matter.
 
@@ -110,7 +115,7 @@ def member_of(name: str, where: str) -> str:
     BundleError
         If a bundle has no member of that name.
     """
-    if folded(name) not in MEMBERS:
+    if not is_member(name):
         guess = did_you_mean(folded(name), MEMBERS, n=1)
         raise BundleError(
             f"a bundle has no member {printable(name)!r}",

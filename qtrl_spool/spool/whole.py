@@ -18,7 +18,7 @@ from pathlib import Path
 
 from qtrl_spool import fs
 from qtrl_spool.bundle import Bundle, Limits, from_members, from_text, unpack
-from qtrl_spool.bundle.names import SHORT_LIST, is_ignored, member_of, printable
+from qtrl_spool.bundle.names import SHORT_LIST, is_ignored, is_member, member_of, printable
 from qtrl_spool.bundle.strict import decode
 from qtrl_spool.errors import BundleError, NotFoundError, UnfinishedError
 from qtrl_spool.spool.untrusted import ChangedError, OpenFile, OpenFolder, kind_of, opened, opened_folder
@@ -50,7 +50,9 @@ class Whole:
     uid: int
 
 
-def take(path: Path, limits: Limits | None = None, *, name: str | None = None) -> Whole:
+def take(
+    path: Path, limits: Limits | None = None, *, name: str | None = None, by_server: bool = True
+) -> Whole:
     """Return what a whole drop says, without waiting for anything.
 
     Parameters
@@ -61,6 +63,9 @@ def take(path: Path, limits: Limits | None = None, *, name: str | None = None) -
         What it may hold.
     name:
         The name that it was dropped under, if it was renamed since.
+    by_server:
+        Whether the server reads a drop, or a user something of his own: the remedy for what cannot be
+        read is another.
 
     Raises
     ------
@@ -78,7 +83,7 @@ def take(path: Path, limits: Limits | None = None, *, name: str | None = None) -
     try:
         return _take(path, facts.st_mode, limits or Limits(), name)
     except PermissionError as error:
-        raise unreadable(printable(name)) from error
+        raise (unreadable(printable(name)) if by_server else _unreadable_to_you(path)) from error
     except OSError:
         with fs.reporting("read", path):
             raise
@@ -96,7 +101,7 @@ def read_drop(path: Path | str, limits: Limits | None = None) -> Bundle:
     StorageError
         If the storage fails.
     """
-    return take(Path(path).expanduser().resolve(), limits).bundle
+    return take(Path(path).expanduser().resolve(), limits, by_server=False).bundle
 
 
 def _take(path: Path, mode: int, limits: Limits, name: str) -> Whole:
@@ -158,13 +163,31 @@ def _members(entries: Entries, limits: Limits, where: str) -> Entries:
                 where=where,
                 hint=f"a bundle holds only the files {SHORT_LIST}",
             )
-    roles = {member_of(name, where) for name in members}
+    roles = _roles(members, where)
     check_size(sum(facts.st_size for facts in members.values()), limits.max_bytes, where)
     if "sequence" not in roles:
         raise UnfinishedError(
-            "the folder has no sequence.json", where=where, hint=f"it must hold {SHORT_LIST}"
+            "the folder has no sequence.json",
+            where=where,
+            hint=f"it must hold {SHORT_LIST}; {_perhaps_a_priority(where)}",
         )
     return members
+
+
+def _roles(members: Entries, where: str) -> set[str]:
+    """Return the roles of a folder's files; if none has one, it may be meant as something else."""
+    try:
+        return {member_of(name, where) for name in members}
+    except BundleError as error:
+        if any(map(is_member, members)):
+            raise
+        raise BundleError(
+            error.message, where=where, hint=f"{error.hint}; {_perhaps_a_priority(where)}"
+        ) from error
+
+
+def _perhaps_a_priority(where: str) -> str:
+    return f"or is this meant as a priority? a priority's directory is called <number>-{where}"
 
 
 def kind_by_name(name: str) -> str:
@@ -205,8 +228,16 @@ def check_size(n_bytes: int, most: int, where: str) -> None:
         )
 
 
+def _unreadable_to_you(path: Path) -> BundleError:
+    return BundleError(
+        "you may not read it",
+        where=str(path),
+        hint="make it readable (chmod -R u+rX), or copy it as its owner",
+    )
+
+
 def unreadable(where: str) -> BundleError:
-    """Return the error for what may be moved but not read."""
+    """Return the error for what the server may move but not read."""
     return BundleError(
         "the server may not read it",
         where=where,

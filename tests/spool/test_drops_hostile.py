@@ -155,6 +155,15 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path, case):
     assert seen.error.hint
 
 
+@pytest.mark.parametrize("files", [[], ["rabi.json"]])
+def test_a_folder_without_a_sequence_may_be_meant_as_a_priority(tmp_path, files):
+    (tmp_path / "bogus").mkdir()
+    for name in files:
+        (tmp_path / "bogus" / name).write_bytes(SEQUENCE)
+    with pytest.raises(BundleError, match="a priority's directory is called <number>-bogus"):
+        take(tmp_path / "bogus")
+
+
 def test_a_folder_of_too_many_bytes_is_refused_before_it_is_read(tmp_path):
     (tmp_path / "rabi").mkdir()
     (tmp_path / "rabi" / "sequence.json").write_bytes(SEQUENCE)
@@ -226,6 +235,14 @@ def test_a_file_that_may_not_be_read_is_refused_with_the_remedy_when_it_has_sett
     assert isinstance(seen, Bad)
     assert "may not read it" in seen.error.message
     assert "chmod" in seen.error.hint
+
+
+def test_what_a_user_may_not_read_himself_has_a_remedy_for_him(private):
+    with (
+        as_nobody(),
+        pytest.raises(BundleError, match=r"you may not read it \(make it readable \(chmod -R u"),
+    ):
+        read_drop(private)
 
 
 def test_a_file_that_becomes_readable_in_time_is_taken(private):
