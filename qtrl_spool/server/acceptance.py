@@ -16,7 +16,7 @@ from typing import Any
 from qtrl_spool import fs, run
 from qtrl_spool.bundle import Limits, job_name, pack
 from qtrl_spool.config import Configuration
-from qtrl_spool.errors import BundleError, NotFoundError, QtrlSpoolError, SubmitterError
+from qtrl_spool.errors import BundleError, ConfigError, NotFoundError, QtrlSpoolError, SubmitterError
 from qtrl_spool.job import DROP_SUFFIX, State, Ticket, is_id, utc
 from qtrl_spool.spool import drops, tickets
 from qtrl_spool.spool.accepting import Taken
@@ -190,6 +190,8 @@ def rejection(taken: Taken, problems: tuple[QtrlSpoolError, ...]) -> str:
     for problem in problems:
         lines.append(f"what:   {problem.message}")
         lines += [f"where:  {problem.where}"] if problem.where else []
+        excerpt = problem.excerpt if isinstance(problem, ConfigError) else None
+        lines += [f"        {line}" for line in (excerpt or "").splitlines()]
         lines += [f"remedy: {problem.hint}"] if problem.hint else []
         lines.append("")
     return "\n".join([*lines, "Mend it and drop it again; nothing else needs to be done.", ""])
