@@ -14,7 +14,7 @@ import pytest
 
 from qtrl_spool import Spool
 from qtrl_spool.create import create_spool
-from tests.server.conftest import ServerProcess, command
+from tests.server.support import ServerProcess, command
 
 ROOT = Path(__file__).parents[1]
 TUTORIAL = ROOT / "docs" / "tutorial.md"
@@ -84,6 +84,10 @@ def test_the_tutorial_runs_word_for_word(tmp_path: Path) -> None:
     assert status == 0, (tmp_path / "said").read_text()[-3000:] + (work / "server.log").read_text()[-2000:]
     assert {job.state for job in Spool(work / "spool").jobs(name="quick")} == {"done"}
     assert (work / "rabi.png").is_file() and (work / "by-hand.png").is_file()
+    (half_a_turn,) = re.findall(
+        r"^half a turn takes ([0-9.]+) ns$", (tmp_path / "said").read_text(), re.MULTILINE
+    )
+    assert 40 < float(half_a_turn) < 70
 
 
 def _end(group: int) -> None:

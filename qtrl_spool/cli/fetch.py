@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtrl_spool.cli.options import jobs_argument, json_option, named, opened, spool_option
-from qtrl_spool.cli.say import complain, document, fact, report, word
-from qtrl_spool.errors import NotFoundError
+from qtrl_spool.cli.options import Seconds, jobs_argument, json_option, named, opened, spool_option
+from qtrl_spool.cli.say import complain, document, fact, hush_libraries, report, word
+from qtrl_spool.errors import JobCancelledError, NotFoundError
 from qtrl_spool.job import State
+from qtrl_spool.spool.journal import PARTIAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @jobs_argument
-@click.option(
-    "--timeout", metavar="S", type=click.FloatRange(min=0), help="At most so many seconds, for all."
-)
+@click.option("--timeout", metavar="S", type=Seconds(min=0), help="At most so many seconds, for all.")
 @spool_option
 @json_option
 def wait(jobs: tuple[str, ...], timeout: float | None, spool: str, as_json: bool) -> int:
@@ -49,7 +48,8 @@ def wait_for(jobs: Sequence[Job], timeout: float | None) -> int:
         job.wait(None if end is None else max(0.0, end - time.monotonic()))
         error = job.exception()
         if error is not None:
-            complain(f"job {job.id} is {job.state}")
+            if not isinstance(error, JobCancelledError):
+                complain(f"job {job.id} is {job.state}")
             report(error)
             status = 1
     return status
@@ -70,10 +70,11 @@ def result(job: str, wants_path: bool, plot: str | None, partial: bool, spool: s
             f"job {found.id} has no result yet: it is {found.state}",
             hint="'qtrl-spool wait' waits for it, --partial shows what there is",
         )
-    measured = found.partial() if partial else found.result()
+    measured = found.partial() if partial else _measured(found)
     if plot is not None:
         from pathlib import Path
 
+        hush_libraries()
         measured.plot(Path(plot).expanduser())
         word(f"drew {plot}")
     if as_json:
@@ -93,6 +94,16 @@ def _facts(measured: Result) -> dict[str, Any]:
     }
     names = ("path", "attrs", "fits", "notes")
     return {**{name: getattr(measured, name) for name in names}, "fitted": found}
+
+
+def _measured(job: Job) -> Result:
+    """Return the result of a job that ended; if it has none, say whether there is a partial one."""
+    error = job.exception()
+    if error is None:
+        return job.result()
+    if (job.home / PARTIAL).exists():
+        error.hint = "; ".join(filter(None, (error.hint, "--partial shows what was acquired")))
+    raise error
 
 
 def is_done(job: Job) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,57 @@ def test_a_cancelled_job_makes_wait_and_result_end_with_1(run: Run, shared: Spoo
     until(lambda: run("status", job_id, "--json").facts["state"] == "held")
     assert run("cancel", job_id).status == 0
     assert (run("wait", job_id).status, run("result", job_id).status) == (1, 1)
+
+
+@pytest.fixture
+def cancelled(run: Run, shared: Spool, job_file: Path) -> str:
+    """Return the id of a job that was cancelled before it ran."""
+    job_id = run("submit", job_file, "--hold").out.strip()
+    until(lambda: run("status", job_id, "--json").facts["state"] == "held")
+    run("cancel", job_id)
+    return job_id
+
+
+def test_waiting_for_a_cancelled_job_says_so_once(run: Run, cancelled: str) -> None:
+    assert run("wait", cancelled).err.count(cancelled) == 1
+
+
+def test_the_result_of_a_cancelled_job_hints_at_the_partial_one_that_there_is(
+    run: Run, shared: Spool, cancelled: str
+) -> None:
+    without = run("result", cancelled)
+    (shared.job(cancelled).home / "partial.h5").touch()
+    assert (
+        "--partial" not in without.err and "--partial shows what was acquired" in run("result", cancelled).err
+    )
+
+
+def test_a_refused_request_is_a_document_where_json_is_asked_for(run: Run, cancelled: str) -> None:
+    said = run("hold", cancelled, "--json")
+    assert said.status == 1 and said.facts["error"]["message"] and said.facts["jobs"][0]["id"] == cancelled
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [("rabi.txt", 2, "no picture"), ("nowhere/rabi.png", 3, "there is no folder")],
+)
+def test_a_picture_that_cannot_be_written_is_refused(
+    run: Run, shared: Spool, job_file: Path, tmp_path: Path, name: str, status: int, words: str
+) -> None:
+    job_id = run("submit", job_file, "--wait").out.strip()
+    said = run("result", job_id, "--plot", tmp_path / name)
+    assert said.status == status and words in said.err
+
+
+def test_drawing_without_a_home_says_nothing_of_the_cache(
+    run: Run, shared: Spool, job_file: Path, tmp_path: Path
+) -> None:
+    job_id = run("submit", job_file, "--wait").out.strip()
+    (tmp_path / "file").touch()
+    nowhere = {"HOME": str(tmp_path / "file"), "XDG_CONFIG_HOME": str(tmp_path / "file")}
+    environment = {**os.environ, **nowhere, "XDG_CACHE_HOME": str(tmp_path / "file")}
+    said = command("result", job_id, "--plot", tmp_path / "rabi.png", env=environment)
+    assert (said.returncode, said.stderr) == (0, f"drew {tmp_path / 'rabi.png'}\n")
 
 
 def test_what_has_ended_cannot_be_cancelled(run: Run, shared: Spool, job_file: Path) -> None:
@@ -166,5 +218,16 @@ def test_the_demo_shows_results_draws_one_and_leaves_no_server(tmp_path: Path) -
     assert said.returncode == 0, said.stderr
     assert [job.state for job in spool.jobs()] == ["done"] * 3
     assert Path(said.stdout.strip()).read_bytes().startswith(PNG)
+    assert _pasted(said.stderr, tmp_path).returncode == 0
     assert all(server["stopped"] for server in spool.queue()["servers"])
     assert took < 60
+
+
+def _pasted(said: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Paste the command that the demo names into a shell in another directory."""
+    (line,) = [line for line in said.splitlines() if "Look around: " in line]
+    words = ["sh", "-c", line.partition("Look around: ")[2]]
+    root = str(Path(__file__).parents[2])
+    return subprocess.run(
+        words, cwd=folder, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, check=False
+    )
