@@ -148,7 +148,7 @@ def test_times_that_make_no_sense_are_refused(name: str, wrong: dict[str, Any]) 
 
 @pytest.mark.parametrize("step", [5, 10, 20, 37, 100])
 @pytest.mark.parametrize("n_elements", [1, 2, 3, 6, 7, 51, 101])
-def test_the_x_axis_has_one_value_for_each_element_as_it_was_meant(n_elements: int, step: int) -> None:
+def test_b22_the_x_axis_has_one_value_for_each_element_as_it_was_meant(n_elements: int, step: int) -> None:
     seq = rabi(0, n_elements, step * NS)
     assert seq.x_axis.tolist() == [i * step / 1000 for i in range(n_elements)]
 
@@ -200,7 +200,7 @@ def test_the_readout_names_other_qubits_than_the_driven_ones(chip: Configuration
 
 @pytest.mark.parametrize("slow", ["Q0", "Q1"])
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_the_readout_follows_the_qubit_that_ends_last(chip: Configuration, name: str, slow: str) -> None:
+def test_b19_the_readout_follows_the_qubit_that_ends_last(chip: Configuration, name: str, slow: str) -> None:
     config = with_width(chip, slow, 90e-9)
     program = compiled(EXPERIMENTS[name](["Q0", "Q1"]), config)
     for element in range(program.n_elements):
@@ -230,7 +230,7 @@ def test_the_drive_of_a_rabi_grows_by_the_step(chip: Configuration) -> None:
     ]
 
 
-def test_a_rabi_s_prepulse_ends_where_the_drive_starts(chip: Configuration) -> None:
+def test_b19_a_rabi_s_prepulse_ends_where_the_drive_starts(chip: Configuration) -> None:
     program = compiled(rabi(1, 2, 20e-9, prepulse="X180", pulse="rabi_ef"), chip)
     pre, drive = drives(program, chip, "Q1", 1)
     assert (pre["start"], pre["start"] + pre["n"], drive["n"]) == (10, drive["start"], 20)
@@ -260,7 +260,7 @@ def test_detuning_turns_the_last_pulse_by_a_full_turn_for_each_period(
 @pytest.mark.parametrize(
     ("first", "kind"), [(0, t1), (1, partial(ramsey, detune=2e6)), (2, partial(echo, detune=2e6))]
 )
-def test_interleaved_coherence_plays_exactly_the_three_experiments(
+def test_b19_interleaved_coherence_plays_exactly_the_three_experiments(
     chip: Configuration, first: int, kind: Experiment
 ) -> None:
     times = {"step_size": 130e-9, "start_time": 20e-9}

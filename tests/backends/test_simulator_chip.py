@@ -8,7 +8,8 @@ import pytest
 
 from qtrl_spool.backends.simulator import simulator_document
 from qtrl_spool.backends.simulator.chip import chip_of
-from qtrl_spool.config import load_config
+from qtrl_spool.config import Configuration, load_config
+from qtrl_spool.config.load import read_texts
 from qtrl_spool.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[2] / "configs"
@@ -44,6 +45,26 @@ def test_the_area_of_the_labs_pi_pulse_is_half_a_turn(lab_config):
     chip = simulator_document(load_config(lab_config))["chip"]
     assert chip["Q6"]["drive_rate"] == pytest.approx(161.3e6, rel=1e-3)
     assert (chip["Q6"]["chan_I"], chip["Q6"]["chan_Q"]) == (5, 4)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [lambda parts: parts[0], lambda parts: parts[:1], lambda parts: [parts]],
+    ids=["one component", "a list of one", "a succession"],
+)
+def test_a_pi_pulse_may_be_stored_in_every_form(form):
+    config = load_config(SHIPPED)
+    parts = config.documents["pulses"]["Q0"][180]
+    patch = {"pulses": {"Q0": {180: {"$replace": form(list(parts))}}}}
+    chip = simulator_document(config.merged(patch))["chip"]
+    assert chip["Q0"]["drive_rate"] == simulator_document(config)["chip"]["Q0"]["drive_rate"]
+
+
+def test_a_pi_pulse_that_cannot_be_played_leaves_the_ordinary_drive_rate():
+    texts = read_texts(SHIPPED)
+    texts["pulses.yaml"] = texts["pulses.yaml"].replace("Q0/amp_180", "Q0/amp_of_nothing")
+    chip = simulator_document(Configuration.from_texts(texts))["chip"]
+    assert chip["Q0"]["drive_rate"] == 150e6
 
 
 def test_iq_points_are_the_classifiers_before_rotation(lab_config):

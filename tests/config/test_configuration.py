@@ -135,7 +135,7 @@ def test_a_subtree_may_be_inserted() -> None:
 
 
 @pytest.mark.parametrize("path", ["variables/common/ZZ/56", "variables/common/ZZ/56/"])
-def test_a_whole_number_key_is_reached_by_path(path: str) -> None:
+def test_b18_a_whole_number_key_is_reached_by_path(path: str) -> None:
     assert configuration()[path] == 176000
 
 
@@ -146,7 +146,7 @@ def test_a_path_that_is_not_there_is_a_key_error_with_a_near_miss() -> None:
 
 
 @pytest.mark.parametrize("path", ["variables/Q1/frq", "variables/Q1/freq/more", "nothing", ""])
-def test_get_of_what_is_not_there_gives_the_default(path: str) -> None:
+def test_b18_get_of_what_is_not_there_gives_the_default(path: str) -> None:
     assert configuration().get(path, 7) == (7 if path else configuration().get(""))
 
 
@@ -227,7 +227,7 @@ def test_what_the_lab_keeps_for_itself_is_left_alone() -> None:
     assert cfg["variables/Q1/colour"] == "red"
 
 
-def test_a_name_that_stands_for_nothing_is_a_warning_with_place_and_near_misses() -> None:
+def test_b14_a_name_that_stands_for_nothing_is_a_warning_with_place_and_near_misses() -> None:
     (warning,) = configuration(pulses=("Q1/amp,", "Q1/amq,")).warnings
     assert warning.startswith("pulses.YAML:8:30: pulses/Q1/180/0/envelope/properties/kwargs/amplitude/0:")
     assert "'Q1/amq'" in warning and "did you mean 'Q1/amp'" in warning
@@ -264,7 +264,7 @@ def test_a_new_variable_is_found_by_names_that_stood_for_nothing() -> None:
     assert cfg[f"{COMPONENT}/envelope/properties/kwargs/amplitude"] == [0.125, 0.5] and cfg.warnings == ()
 
 
-def test_the_default_is_untouched_by_any_number_of_jobs() -> None:
+def test_b11_the_default_is_untouched_by_any_number_of_jobs() -> None:
     default = configuration()
     before = default.dump(), default.sha256, copy.deepcopy(default.effective["pulses"])
     for n in range(20):
@@ -283,7 +283,7 @@ def test_two_jobs_do_not_see_each_others_values() -> None:
     )
 
 
-def test_values_that_are_handed_out_cannot_be_changed() -> None:
+def test_b26_values_that_are_handed_out_cannot_be_changed() -> None:
     cfg = configuration()
     with pytest.raises(TypeError):
         cfg.variables["Q1"]["freq"] = 1
@@ -365,7 +365,7 @@ def test_a_derived_variable_is_told_together_with_all_other_problems_and_only_on
     assert [each.where for each in caught.value.problems] == ["variables/Q1/mod_freq", "variables/Q1/frq"]
 
 
-def test_a_misspelt_key_does_not_hide_wrong_values_beside_it() -> None:
+def test_b11_a_misspelt_key_does_not_hide_wrong_values_beside_it() -> None:
     patch = (
         "variables: {Q1: {frq: 1, freq: fast, mod_freq: 2}}\nadc: {hardware_settings: {sample_rate: 3 ns}}\n"
     )

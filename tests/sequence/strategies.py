@@ -5,6 +5,7 @@ import math
 from hypothesis import strategies as st
 
 RATES = (1e9, 2.5e9, 1.2e9, 0.9e9)
+rates = st.one_of(st.sampled_from(RATES), st.floats(0.2e9, 3e9))
 FREQS = (0.0, None, 86.243261e6, -261.71e6, 86.2432611e6, 500e6)
 
 widths = st.one_of(

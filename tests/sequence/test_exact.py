@@ -3,13 +3,24 @@
 import warnings
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qtrl_spool.sequence import Sequence, SequenceWrapper
 
 from .plain import Plain
-from .strategies import RATES, amplitudes, appends, delays, is_real, phases, pulses, widths
+from .pulses import real, turn
+from .strategies import (
+    amplitudes,
+    appends,
+    components,
+    delays,
+    is_real,
+    phases,
+    pulses,
+    rates,
+    widths,
+)
 
 TOLERANCE = 5e-7
 
@@ -28,7 +39,7 @@ def quietly(compile_it, *args):
 
 @given(st.data())
 def test_a_random_sequence_plays_what_the_rules_say(data):
-    n, rate = data.draw(st.integers(1, 5)), data.draw(st.sampled_from(RATES))
+    n, rate = data.draw(st.integers(1, 5)), data.draw(rates)
     direct, symbolic, plain = Sequence(n, rate), SequenceWrapper(n, rate), Plain(n, rate)
     library, references = {}, ["Start"]
     for i in range(data.draw(st.integers(1, 6))):
@@ -87,3 +98,72 @@ def test_a_sweep_plays_what_one_append_per_element_plays(data):
     agree(quietly(symbolic.compile, library).array, wanted)
     again = SequenceWrapper.from_dict(symbolic.to_dict())
     agree(quietly(again.compile, library).array, wanted)
+
+
+@given(st.data())
+@settings(max_examples=max(20, settings.default.max_examples // 20))
+def test_a_random_sequence_within_a_millisecond_is_exact_at_any_sample_rate(data):
+    rate = data.draw(rates)
+    direct, plain = Sequence(1, rate), Plain(1, rate)
+    for _ in range(data.draw(st.integers(1, 3))):
+        pulse = data.draw(st.lists(components(), min_size=1, max_size=3))
+        where = {"start_delay": data.draw(st.floats(0, 999e-6))}
+        direct.append(pulse, **where)
+        plain.append(pulse, **where)
+    agree(quietly(direct.compile).array, plain.array())
+
+
+ramps = st.tuples(st.floats(0, 40e-9), st.floats(0, 40e-9))
+
+
+def _linspace(ends, n):
+    return {"linspace": [*ends, n]}, np.linspace(*ends, n)
+
+
+def _arange(ends, n):
+    start, step = ends
+    step = max(step, 1e-9)
+    return {"arange": [start, start + n * step, step]}, np.array([start + i * step for i in range(n)])
+
+
+def _values(ends, n):
+    values = [ends[i % 2] * (i + 1) / n for i in range(n)]
+    return {"values": values}, np.array(values)
+
+
+@given(st.data())
+def test_a_sweep_from_python_and_from_a_file_means_one_append_for_each_element(data):
+    n = data.draw(st.integers(1, 5))
+    first = data.draw(st.integers(0, n - 1))
+    elements = range(first, n)
+    library = {"real": [plain_part(data)], "turn": turn(0.4, 86.243261e6)}
+    python, file, single = SequenceWrapper(n), [], SequenceWrapper(n)
+    ends = dict.fromkeys(elements, "Start")
+    ref = "Start"
+    for number in range(data.draw(st.integers(1, 3))):
+        key = data.draw(st.sampled_from(("real", "turn")))
+        names = {"real": ("width", "start_delay", "end_delay", "kwargs"), "turn": ("phase", "start_delay")}
+        spelled, columns = {}, {}
+        for name in names[key]:
+            spell = data.draw(st.sampled_from((_linspace, _arange, _values)))
+            spelled[name], columns[name] = spell(data.draw(ramps), len(elements))
+        if "kwargs" in spelled:
+            spelled["kwargs"] = {"amplitude": spelled["kwargs"]}
+        swept = {**columns, "kwargs": {"amplitude": columns["kwargs"]}} if "kwargs" in columns else columns
+        python.sweep(key, element=elements, start=ref, **swept)
+        file.append({"pulse": key, "element": {"sweep": [first, n]}, "start": ref, **spelled})
+        for i, element in enumerate(elements):
+            values = {name: float(column[i]) for name, column in columns.items()}
+            if "kwargs" in values:
+                values["kwargs"] = {"amplitude": values["kwargs"]}
+            _, ends[element] = single.append(key, element, start=ends[element], **values)
+        ref = f"ref{number + 1}"
+    tree = {"format": "qtrl-sequence/1", "n_elements": n, "appends": file}
+    made = [quietly(seq.compile, library) for seq in (python, SequenceWrapper.from_dict(tree), single)]
+    assert len({each.program.sha256 for each in made}) == 1
+    assert np.array_equal(made[0].array, made[2].array) and np.array_equal(made[1].array, made[2].array)
+
+
+def plain_part(data):
+    shape = data.draw(st.sampled_from(("gaussian", "cos_square", "hann", "square")))
+    return real(shape, freq=86.243261e6, amplitude=0.3)

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qtrl_spool.errors import ConfigError, did_you_mean
+from qtrl_spool.errors import ConfigError, SequenceError, did_you_mean
 from qtrl_spool.sequence import Sequence
+from qtrl_spool.sequence.lists import groups_of
 
 if TYPE_CHECKING:
     from qtrl_spool.config import Configuration
@@ -177,17 +178,21 @@ def _describe(name: str, group: Mapping[str, Any], config: Configuration) -> dic
 
 def _x180(name: str, config: Configuration) -> list[Pulse]:
     """Return the components of a qubit's own pi pulse: the real ones, on its own two channels."""
-    found = config.pulses.get(f"{name}/X180", None) or []
-    return [part for part in found if hasattr(part.envelope, "env_func") and part.subchannel == 0]
+    stored = config.pulses.get(f"{name}/X180", None)
+    groups = groups_of(stored) if stored else ()
+    return [part for group in groups for part in group if not part.is_virtual and part.subchannel == 0]
 
 
 def _drive_rate(pulse: list[Pulse], otherwise: float) -> float:
-    """Return the Rabi frequency at full scale that makes `pulse` a half turn, Hz."""
+    """Return the Rabi frequency at full scale that makes `pulse` a half turn, Hz, or `otherwise`."""
     if not pulse:
         return otherwise
     drawn = Sequence(n_elements=1)
     drawn.append(pulse[0])
-    program = drawn.compile().program
+    try:
+        program = drawn.compile().program
+    except SequenceError:  # a variable of it is not there: said when a job plays it
+        return otherwise
     area = abs(complex(np.sum(program.samples, dtype=np.complex128))) / program.sample_rate
     return round(0.5 / area, -3) if area else otherwise
 
