@@ -109,7 +109,7 @@ def test_the_python_of_the_readme_runs(spool: Spool, tmp_path: Path) -> None:
     server = ServerProcess(spool)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", block.text.replace("/mnt/lab/spool", str(spool.path))],
+            [sys.executable, "-c", block.text.replace("~/spool", str(spool.path))],
             cwd=tmp_path,
             env=shell(tmp_path),
             capture_output=True,
@@ -120,6 +120,23 @@ def test_the_python_of_the_readme_runs(spool: Spool, tmp_path: Path) -> None:
     finally:
         server.close()
     assert done.returncode == 0 and (tmp_path / "rabi.png").is_file(), done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the README is written for a POSIX shell")
+def test_the_commands_of_the_readme_make_a_spool_and_serve_it(tmp_path: Path) -> None:
+    (begin,) = [each.text for each in blocks(README) if each.language == "sh"]
+    (job,) = [each.text for each in blocks(README) if each.language == "yaml"]
+    (tmp_path / "rabi.yaml").write_text(job)
+    environment = {**shell(tmp_path), "HOME": str(tmp_path)}
+    script = f"set -e\n{begin}\nqtrl-spool submit rabi.yaml --wait\nkill $!\nwait $!"
+    process = subprocess.Popen(
+        ["sh", "-c", script], cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        assert process.wait(DEADLINE_S) == 0, (tmp_path / "server.log").read_text()
+    finally:
+        _end(process.pid)
+    assert [job.state for job in Spool(tmp_path / "spool").jobs()] == ["done"]
 
 
 @pytest.mark.parametrize("page", [README, ROOT / "docs" / "reference" / "job-files.md"])

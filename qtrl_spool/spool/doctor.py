@@ -18,6 +18,7 @@ from qtrl_spool import fs
 from qtrl_spool.errors import QtrlSpoolError
 from qtrl_spool.job import State, is_id, parse_final_name
 from qtrl_spool.spool import tickets
+from qtrl_spool.spool.find import is_arriving
 from qtrl_spool.spool.findings import FINE, NOTE, WRONG, Finding
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import Layout
@@ -248,6 +249,8 @@ def _contradiction(layout: Layout, job_id: str) -> tuple[str, str, str] | None:
         place = tickets.find(layout, job_id)
         record = read_status(layout, job_id)
         if record is None or _agree(record["state"], place.state if place else None):
+            return None
+        if place is None and is_arriving(layout, job_id):
             return None
         where = place.path.parent.relative_to(layout.root).as_posix() if place else ""
         told = job_id, where, str(record["state"])

@@ -517,6 +517,13 @@ def test_doctor_finds_a_job_whose_ticket_is_gone(run: Run, spool: Spool, state: 
     assert said == f"1 have no ticket, such as {job_id}, by its record {state}"
 
 
+def test_doctor_does_not_miss_the_ticket_of_a_job_that_is_being_accepted(run: Run, spool: Spool) -> None:
+    _, job_id = recorded(spool, "queued")
+    (spool.path / "accepting" / "lab").mkdir()
+    (spool.path / "accepting" / "lab" / f"50~{job_id}~rabi.json").touch()
+    assert wrong(run("doctor", "--json")) == []
+
+
 @pytest.mark.parametrize("state", ["done", "failed", "cancelled", "rejected"])
 def test_doctor_finds_nothing_wrong_with_a_job_that_ended(run: Run, spool: Spool, state: str) -> None:
     home, _ = recorded(spool, state)
