@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from qtrl_spool import Spool, fs
+from qtrl_spool import Spool
 from qtrl_spool.cli.command import VERBS
 from qtrl_spool.errors import InternalError, QtrlSpoolError, WaitTimeoutError
-from qtrl_spool.job import blank_record, utc
-from qtrl_spool.spool.trials import ownership
 
-from .conftest import Run, Said
+from .conftest import Run
 
 
 def drops(spool: Spool) -> list[str]:
@@ -437,122 +431,6 @@ def test_config_validate_names_the_line(run: Run, spool: Spool) -> None:
     (spool.config.files / "variables.yaml").write_text("Q1: {freq: 5e9\n")
     said = run("config", "validate")
     assert said.status == 1 and "variables.yaml:" in said.err
-
-
-# ---------------------------------------------------------------- doctor
-
-
-def test_doctor_finds_nothing_wrong_with_a_new_spool(run: Run, spool: Spool) -> None:
-    said = run("doctor", "--json")
-    assert said.status == 0 and said.facts["ok"]
-
-
-def test_doctor_leaves_nothing_behind(run: Run, spool: Spool) -> None:
-    before = sorted(spool.path.rglob("*"))
-    run("doctor")
-    assert sorted(spool.path.rglob("*")) == before
-
-
-@pytest.mark.parametrize(
-    ("harm", "what"),
-    [
-        (lambda root: (root / "held").rmdir(), "directories"),
-        (lambda root: (root / "spool.yaml").write_text("format: qtrl-spool/1\nlease: 3\n"), "settings"),
-        (
-            lambda root: (root / "queue/50-normal/50-1-20261123-101530-rabi-k3f9x.c0.qjob").touch(),
-            "tickets",
-        ),
-    ],
-)
-def test_doctor_finds_what_is_wrong(
-    run: Run, spool: Spool, harm: Callable[[Path], object], what: str
-) -> None:
-    harm(spool.path)
-    said = run("doctor", "--json")
-    wrong = {each["what"] for each in said.facts["findings"] if each["verdict"] == "wrong"}
-    assert said.status == 1 and what in wrong
-
-
-def wrong(said: Said) -> list[str]:
-    """Return what the doctor found to be wrong."""
-    return [each["said"] for each in said.facts["findings"] if each["verdict"] == "wrong"]
-
-
-def test_doctor_finds_a_server_whose_process_is_gone_and_the_job_that_it_left(run: Run, spool: Spool) -> None:
-    child = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True)
-    beat = {"format": "qtrl-server/1", "name": "lab", "host": fs.host_name(), "pid": int(child.stdout)}
-    updated = utc(datetime.now(UTC))
-    (spool.path / "servers" / "lab.json").write_text(json.dumps({**beat, "updated": updated}))
-    ticket = spool.path / "running" / "lab" / "50-1-20261123-101530-rabi-k3f9x.c1.qjob"
-    ticket.parent.mkdir(parents=True)
-    ticket.touch()
-    said = run("doctor", "--json")
-    assert said.status == 1
-    assert any(each.startswith(f"its process {beat['pid']} is gone") for each in wrong(said))
-    assert any("is claimed by server 'lab', which is not running" in each for each in wrong(said))
-
-
-def recorded(spool: Spool, state: str) -> tuple[Path, str]:
-    """Make the home of a job with a record, and return it with the job's id."""
-    job_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-rabi-k3f9x"
-    home = spool.path / "jobs" / f"{datetime.now(UTC):%Y-%m-%d}" / job_id
-    home.mkdir(parents=True)
-    (home / "status.json").write_text(json.dumps({**blank_record(job_id, "rabi"), "state": state}))
-    return home, job_id
-
-
-@pytest.mark.parametrize("state", ["done", "running", "cancelled"])
-def test_doctor_finds_a_record_that_contradicts_the_place_of_the_ticket(
-    run: Run, spool: Spool, state: str
-) -> None:
-    _, job_id = recorded(spool, state)
-    (spool.path / "held" / f"50-1-{job_id}.c0.qjob").touch()
-    assert f"{job_id} is {state} by its record, and its ticket lies in held" in wrong(run("doctor", "--json"))
-
-
-@pytest.mark.parametrize("state", ["done", "queued"])
-def test_doctor_finds_a_job_whose_ticket_is_gone(run: Run, spool: Spool, state: str) -> None:
-    _, job_id = recorded(spool, state)
-    (said,) = wrong(run("doctor", "--json"))
-    assert said == f"1 have no ticket, such as {job_id}, by its record {state}"
-
-
-def test_doctor_does_not_miss_the_ticket_of_a_job_that_is_being_accepted(run: Run, spool: Spool) -> None:
-    _, job_id = recorded(spool, "queued")
-    (spool.path / "accepting" / "lab").mkdir()
-    (spool.path / "accepting" / "lab" / f"50~{job_id}~rabi.json").touch()
-    assert wrong(run("doctor", "--json")) == []
-
-
-@pytest.mark.parametrize("state", ["done", "failed", "cancelled", "rejected"])
-def test_doctor_finds_nothing_wrong_with_a_job_that_ended(run: Run, spool: Spool, state: str) -> None:
-    home, _ = recorded(spool, state)
-    if state != "rejected":
-        (home / f"{state}.c1.qjob").touch()
-    assert wrong(run("doctor", "--json")) == []
-
-
-@pytest.mark.parametrize(
-    ("user", "made", "given", "said"),
-    [
-        (0, 0, 65000, "tells apart"),
-        (0, 0, 0, "off: the storage shows a file of user 65000 as user 0's"),
-        (1001, 33, None, "off: the storage shows a file of user 1001 as user 33's"),
-        (1001, 1001, None, "a file of yours is shown as yours"),
-    ],
-)
-def test_doctor_tells_whether_the_storage_tells_users_apart(
-    user: int, made: int, given: int | None, said: str
-) -> None:
-    assert said in ownership(user, made, given, has_others=False).said
-
-
-def test_doctor_names_all_closed_drop_boxes_at_once(run: Run, spool: Spool) -> None:
-    for box in (spool.path / "incoming").iterdir():
-        box.chmod(0o755)
-    findings = run("doctor", "--json").facts["findings"]
-    (told,) = [each for each in findings if each["what"] == "permissions" and each["verdict"] == "note"]
-    assert "incoming/10-urgent" in told["said"] and "incoming/90-idle" in told["said"]
 
 
 def test_config_show_why_tells_what_a_value_follows_from(run: Run, spool: Spool, job_file: Path) -> None:
