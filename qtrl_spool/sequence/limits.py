@@ -155,5 +155,5 @@ def length_problem(n_samples: int, sample_rate: float, max_samples: int) -> Sequ
     return SequenceError(
         f"an element lasts {n_samples} samples ({n_samples / sample_rate:.6g} s), "
         f"the memory of a channel holds {max_samples} ({max_samples / sample_rate:.6g} s)",
-        hint="shorten the longest element",
+        hint="shorten the longest element; `dac/max_samples` says what the memory holds",
     )

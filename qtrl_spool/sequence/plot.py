@@ -26,6 +26,8 @@ FONT_POINTS = 8.0
 LETTER = 0.62 * FONT_POINTS / 72 / (0.86 * WIDTH_INCHES)
 """Width of a letter of a name, as a part of the time axis."""
 N_LANES = 10
+N_NAMES = 40
+"""Names that are tried, those of the longest pulses first."""
 MAX_POINTS = 20_000
 """Points drawn along a trace; more are thinned to the largest and smallest of each stretch."""
 N_MAP = 700
@@ -145,7 +147,9 @@ def _lanes(sequence: Sequence, element: int) -> tuple[list[Named], int]:
     rate, whole = sequence.sample_rate / 1e6, sequence.program.duration * 1e6 or 1.0
     busy_until = [-1.0] * N_LANES
     names: list[Named] = []
-    spans = sorted(sequence.spans(element), key=lambda span: (span[1], -span[2]))
+    every = sequence.spans(element)
+    longest = sorted(every, key=lambda span: span[1] - span[2])[:N_NAMES]
+    spans = sorted(longest, key=lambda span: (span[1], -span[2]))
     colours = {text: f"C{at % N_COLOURS}" for at, text in enumerate(dict.fromkeys(s[0] for s in spans))}
     for text, first, last in spans:
         start, end = first / rate, last / rate
@@ -156,7 +160,7 @@ def _lanes(sequence: Sequence, element: int) -> tuple[list[Named], int]:
         if lane < N_LANES:
             busy_until[lane] = right
             names.append(Named(text, start, end, lane, leftwards, colours[text]))
-    return names, len(spans) - len(names)
+    return names, len(every) - len(names)
 
 
 def _draw_names(axis: Axes, names: list[Named], n_lanes: int) -> None:
@@ -167,7 +171,8 @@ def _draw_names(axis: Axes, names: list[Named], n_lanes: int) -> None:
         axis.plot(
             [name.start, name.end], [name.lane + 0.92] * 2, color=name.colour, lw=2, solid_capstyle="butt"
         )
-        axis.plot([name.start] * 2, [name.lane + 0.1, n_lanes], color=name.colour, lw=0.6, clip_on=False)
+        top = name.lane + (0.92 if name.leftwards else 0.1)
+        axis.plot([name.start] * 2, [top, n_lanes], color=name.colour, lw=0.6, clip_on=False)
         axis.annotate(
             name.name,
             (name.end if name.leftwards else name.start, name.lane + 0.5),

@@ -138,3 +138,35 @@ def test_a_ramsey_can_be_drawn(element, library, tmp_path):
     labels = [text.get_text() for axis in figure.axes for text in axis.texts]
     assert bool(labels) == (element is not None)
     assert any("Q6/X90" in label for label in labels) == (element is not None)
+
+
+def boxes_of(figure):
+    """The boxes of all names and axis texts, in pixels."""
+    from matplotlib.text import Annotation
+
+    renderer = figure.canvas.get_renderer()
+    figure.draw(renderer)
+    return [
+        text.get_window_extent(renderer)
+        for axis in figure.axes
+        for text in axis.texts
+        if isinstance(text, Annotation)
+    ]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_no_two_names_in_a_picture_overlap(name, library):
+    compiled = getattr(experiments, name)([5, 6], herald=True, **EXPERIMENTS[name]).compile(library)
+    figure = draw_program(compiled, compiled.n_elements - 1)
+    boxes = boxes_of(figure)
+    assert boxes
+    for number, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[number + 1 :])
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+
+
+def test_channels_that_only_play_silence_are_not_drawn(library):
+    compiled = experiments.ramsey([6], n_elements=3, step_size=50 * NS).compile(library)
+    loud = {channel for channel in range(12) if compiled.array[channel].any()}
+    labels = {axis.get_ylabel() for axis in draw_program(compiled, 1).axes} - {""}
+    assert labels == {f"ch {channel}" for channel in loud}
