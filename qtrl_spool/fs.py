@@ -19,7 +19,6 @@ import contextlib
 import errno
 import json
 import os
-import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -192,6 +191,8 @@ def make_folder(folder: Path, *, durable: bool = True, mode: int | None = None) 
 
 def remove(path: Path) -> None:
     """Remove a file or a folder with all it holds, if it is there; a link is removed, never followed."""
+    import shutil
+
     with reporting("remove", path):
         try:
             if path.is_dir() and not path.is_symlink():
@@ -337,6 +338,8 @@ def _group_name(grp: Any, gid: int) -> str:
 
 def free_bytes(folder: Path) -> int:
     """Return how many bytes the storage of `folder` has left."""
+    import shutil
+
     with reporting("ask for the free space of", folder):
         return shutil.disk_usage(folder).free
 
