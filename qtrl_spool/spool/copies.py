@@ -8,7 +8,6 @@ and the same thing dropped again is a new job.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from qtrl_spool import fs
@@ -35,6 +34,8 @@ def mark(layout: Layout, path: Path, uid: int, content: str, job_id: str) -> str
     job_id:
         The id that a first copy shall have.
     """
+    import hashlib
+
     place = path.relative_to(layout.incoming).as_posix()
     digest = hashlib.sha256(f"{place}\0{uid}\0{content}".encode(errors="replace")).hexdigest()
     file = _folder(layout) / f"{digest[:32]}.json"
