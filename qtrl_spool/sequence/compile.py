@@ -115,7 +115,7 @@ def _placed(
     columns: Columns, rows: Rows, table: TableArrays, n_elements: int, problems: list[SequenceError]
 ) -> Any:
     """Return where the references lie, in samples from 'Start', nan where that is unknown; add problems."""
-    at = None if problems else tree_of(rows, table)
+    at = None if problems or (rows.row < 0).any() else tree_of(rows, table)
     if at is not None:
         return at
     constraints = constraints_of(rows, table, n_elements)

@@ -102,7 +102,8 @@ def _integers(form: str, numbers: Any) -> list[int]:
 def _linspace(first: float, last: float, n: Any) -> list[float]:
     if not is_index(n) or not 0 <= n <= N_MAX:
         raise SequenceError(f"{{linspace: [{first}, {last}, {n}]}}: n must be an integer from 0 to {N_MAX}")
-    values: list[float] = np.linspace(first, last, n).tolist()
+    with np.errstate(over="ignore", invalid="ignore"):
+        values: list[float] = np.linspace(first, last, n).tolist()
     return values
 
 
@@ -110,9 +111,10 @@ def _arange(start: float, stop: float | None = None, step: float = 1) -> list[fl
     first, end = (0, start) if stop is None else (start, stop)
     if step == 0:
         raise SequenceError("{arange: …} has a step of 0")
-    n = max(0, math.ceil((end - first) / step - COUNT_TOLERANCE))
-    if n > N_MAX:
-        raise SequenceError(f"{{arange: …}} has {n} values, more than {N_MAX}")
+    steps = (end - first) / step - COUNT_TOLERANCE
+    if not steps <= N_MAX:
+        raise SequenceError(f"{{arange: …}} has {steps:.3g} values, more than {N_MAX}")
+    n = max(0, math.ceil(max(steps, -1.0)))
     return [first + i * step for i in range(n)]
 
 

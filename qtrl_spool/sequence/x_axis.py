@@ -63,7 +63,10 @@ def _axis_values(given: Any, n_elements: int) -> NDArray[np.float64]:
         raise SequenceError(f"x_axis is {given!r:.80}: it must be numbers")
     values = values.astype(float)
     if values.ndim == 0:
-        values = values * np.arange(n_elements)
+        with np.errstate(over="ignore"):
+            values = values * np.arange(n_elements)
+    if not np.isfinite(values).all():
+        raise SequenceError(f"x_axis is {given!r:.80}: its values must be finite")
     if values.shape != (n_elements,):
         raise SequenceError(f"x_axis has {values.size} values for {n_elements} elements")
     return values

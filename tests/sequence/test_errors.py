@@ -308,3 +308,22 @@ def test_a_sequence_without_triggers_has_none():
     seq = SequenceWrapper(3)
     seq.append("ten")
     assert trigger_samples(seq.compile(LIBRARY).program, LIBRARY).shape == (3, 0)
+
+
+def test_a_sequence_whose_only_append_is_wrong_is_refused_and_not_looked_up() -> None:
+    from qtrl_spool.sequence.examine import Examined
+
+    tree = {
+        "format": "qtrl-sequence/1",
+        "n_elements": 2,
+        "appends": [{"pulse": "Q1/X180", "element": {"sweep": [0, 10**9]}}],
+    }
+
+    _, found = Examined.of(tree).compiled({"Q1/X180": []}, max_samples=1000, check_amplitude=True)
+
+    assert "more than 1000000 values" in str(next(iter(found)))
+
+
+def test_an_x_axis_that_grows_beyond_all_numbers_is_refused() -> None:
+    with pytest.raises(SequenceError, match="finite"):
+        SequenceWrapper(3, x_axis=9e307)

@@ -42,7 +42,7 @@ def sequences(draw):
     seq = SequenceWrapper(
         n,
         draw(st.one_of(st.just(1e9), st.floats(1e-3, 1e12))),
-        draw(st.one_of(st.none(), finite, st.lists(finite, min_size=n, max_size=n))),
+        draw(st.one_of(st.none(), st.floats(-1e300, 1e300), st.lists(finite, min_size=n, max_size=n))),
         draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=8)),
     )
     one = st.integers(-n, n - 1)
