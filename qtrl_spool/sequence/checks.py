@@ -70,8 +70,8 @@ def checked(
     problems: list[SequenceError] = []
     for index, record in enumerate(columns):
         found, good = _mended(record, n_elements, longest)
-        if found and index not in spoiled:
-            problems += [with_place(error, index) for error in found]
+        if found:
+            problems += [with_place(error, index) for error in found if index not in spoiled]
             mended.elements[index], mended.starts[index], mended.ends[index] = good[1:4]
             mended.extra[index] = Extra(*good[4:])
             if good[2:6] != record[2:6]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from qtrl_spool.errors import SequenceError
 from qtrl_spool.sequence.checks import checked, combined
 from qtrl_spool.sequence.constraints import TableArrays, constraints_of, tree_of
-from qtrl_spool.sequence.drawing import MAX_DRAWN, drawn
+from qtrl_spool.sequence.drawing import MAX_DRAWN, drawn, not_finite
 from qtrl_spool.sequence.instances import Instances, instances_of
 from qtrl_spool.sequence.limits import length_problem
 from qtrl_spool.sequence.place import place
@@ -76,7 +76,20 @@ def compile_columns(
     if n_drawn > MAX_DRAWN:
         sentence = f"the pulses have {n_drawn} different samples together, more than {MAX_DRAWN}"
         return None, [*problems, SequenceError(sentence, hint="split the sequence")]
-    return _program(plays, turns, table, resolver, (sample_rate, n_elements, n_samples)), problems
+    program = _program(plays, turns, table, resolver, (sample_rate, n_elements, n_samples))
+    wrong = not_finite(program)
+    if len(wrong):
+        return None, [*problems, _not_a_number(program, int(wrong[0]))]
+    return program, problems
+
+
+def _not_a_number(program: Program, number: int) -> SequenceError:
+    play = program.plays[number]
+    return SequenceError(
+        f"channel {play['channel']}, element {play['element']}, "
+        f"{play['start'] / program.sample_rate * 1e6:.3f} us: a pulse has samples that are no finite numbers",
+        hint="mend the parameters of its envelope, such as sigmas, delta or df",
+    )
 
 
 def laid_out(

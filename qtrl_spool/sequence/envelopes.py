@@ -176,6 +176,8 @@ SHAPES: Mapping[str, Shape] = {
 
 SCALING = ("amplitude", "phase", "global_amp", "global_phase")
 _KNOWN = frozenset((*SCALING, *(name for shape in SHAPES.values() for name in shape.defaults)))
+LOUD = 1e9
+"""An amplitude or a phase of this size is a slip."""
 _NONZERO = ("sigmas", "delta", "sample_rate")
 
 
@@ -261,10 +263,16 @@ def envelope_problems(env_func: Any, kwargs: Any) -> Iterator[str]:
     if not isinstance(kwargs, Mapping):
         yield f"kwargs is {kwargs!r}: it must be a mapping"
         return
+    fine = True
     for name, value in kwargs.items():
         problem = _parameter_problem(env_func, name, value)
         if problem:
+            fine = False
             yield problem
+    if fine and not abs(amplitude_of(kwargs)) < LOUD:
+        yield f"the amplitudes come to {amplitude_of(kwargs):.3g} of full scale"
+    if fine and not abs(phase_of(kwargs)) < LOUD:
+        yield f"the phases come to {phase_of(kwargs):.3g} rad"
 
 
 def _parameter_problem(env_func: str, name: str, value: Any) -> str | None:

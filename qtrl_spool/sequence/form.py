@@ -9,7 +9,6 @@ were written: floats to the bit, sweeps as they were spelled. The JSON Schema in
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -347,7 +346,7 @@ def _kwargs_problem(value: Any, n_elements: int) -> SequenceError | None:
 def _holds_numbers(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(map(_holds_numbers, value))
-    return value is None or isinstance(value, (str, bool)) or (is_number(value) and math.isfinite(value))
+    return value is None or isinstance(value, (str, bool)) or is_number(value)
 
 
 def _override_check(name: str) -> Callable[[Any, int], SequenceError | None]:

@@ -12,6 +12,9 @@ import numpy as np
 ATOMS = frozenset((float, int, str, bool, type(None)))
 """Types whose values cannot change; asked by type, as an ``isinstance`` of an abstract class is slow."""
 
+LARGE = 10**300
+"""An integer of this size is no number that can be calculated with."""
+
 
 def is_number(value: Any) -> bool:
     """Whether `value` is a finite real number, and no bool."""
@@ -19,6 +22,8 @@ def is_number(value: Any) -> bool:
         return math.isfinite(value)
     if type(value) is str:
         return False
+    if type(value) is int:
+        return -LARGE < value < LARGE
     return (
         value is not True and value is not False and isinstance(value, numbers.Real) and math.isfinite(value)
     )

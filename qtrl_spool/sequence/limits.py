@@ -93,7 +93,8 @@ def _is_loud(samples: NDArray[np.complex64]) -> bool:
     """Whether any sample alone is beyond full scale."""
     parts = samples.view(np.float32)
     for first in range(0, len(parts), _BLOCK):
-        squares = np.square(parts[first : first + _BLOCK])
+        with np.errstate(over="ignore"):
+            squares = np.square(parts[first : first + _BLOCK])
         if (squares[::2] + squares[1::2]).max() > (FULL_SCALE + TOLERANCE) ** 2:
             return True
     return False

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool.errors import SequenceError, did_you_mean
-from qtrl_spool.sequence.kinds import detached, is_index
+from qtrl_spool.sequence.kinds import detached, is_index, is_number
 from qtrl_spool.sequence.pulse import OVERRIDES
 from qtrl_spool.sequence.sweep import Elements, is_swept, spelled, spelled_elements
 from qtrl_spool.sequence.x_axis import Axis
@@ -100,12 +100,9 @@ def element_of(element: Any) -> Any:
     if is_swept(element):
         form, numbers = next(iter(element.items()))
         return Elements(form, tuple(numbers)) if isinstance(numbers, (list, tuple)) else element
-    if (
-        isinstance(element, Mapping)
-        and set(element) == {"slice"}
-        and isinstance(element["slice"], (list, tuple))
-    ):
-        return slice(*element["slice"])
+    if isinstance(element, Mapping) and set(element) == {"slice"}:
+        parts = element["slice"]
+        return slice(*parts) if isinstance(parts, (list, tuple)) and 1 <= len(parts) <= 3 else element
     if isinstance(element, np.ndarray):
         return tuple(element.ravel().tolist())
     if isinstance(element, (list, tuple, range)):
@@ -149,7 +146,7 @@ class Recorder:
             raise SequenceError(f"n_elements is {n_elements!r}: it must be an integer from 1")
         if n_elements > MAX_ELEMENTS:
             raise SequenceError(f"n_elements is {n_elements}: it must be at most {MAX_ELEMENTS}")
-        if not isinstance(sample_rate, (int, float, np.number)) or not 0 < sample_rate < np.inf:
+        if not is_number(sample_rate) or not sample_rate > 0:
             raise SequenceError(f"sample_rate is {sample_rate!r}: it must be a positive number of samples/s")
         self.n_elements = int(n_elements)
         self.sample_rate = float(sample_rate)

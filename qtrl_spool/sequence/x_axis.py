@@ -33,7 +33,8 @@ class Axis(NamedTuple):
             values = _axis_values(given.get("values"), n_elements)
             kept = {key: _plain(entry) for key, entry in given.items()}
             return Axis(kept, values, given.get("name"), given.get("unit"))
-        return Axis(_plain(given), _axis_values(given, n_elements))
+        values = _axis_values(given, n_elements)
+        return Axis(_plain(given), values)
 
 
 def _check_axis(given: Mapping[str, Any]) -> None:

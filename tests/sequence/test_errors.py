@@ -81,6 +81,8 @@ def test_a_pair_of_references_where_one_belongs_is_refused():
         ("ten", {"env_func": "gausian"}, "did you mean 'gaussian'"),
         ("ten", {"kwargs": {"amplitude": "big"}}, "amplitude is the text 'big'"),
         ("ten", {"kwargs": 3}, "kwargs must be a mapping"),
+        ("ten", {"kwargs": {"amplitude": [1e200, 1e200]}}, "the amplitudes come to inf of full scale"),
+        ("ten", {"kwargs": {"phase": [1e308, 1e308]}}, "the phases come to inf rad"),
         ("z", {"kwargs": {"amplitude": 1.0}}, "a virtual pulse has no field 'kwargs'"),
         ("z", {"env_func": "square"}, "a virtual pulse has no field 'env_func'"),
         ("mixed", {"kwargs": {}}, "a virtual pulse has no field 'kwargs'"),
@@ -327,3 +329,10 @@ def test_a_sequence_whose_only_append_is_wrong_is_refused_and_not_looked_up() ->
 def test_an_x_axis_that_grows_beyond_all_numbers_is_refused() -> None:
     with pytest.raises(SequenceError, match="finite"):
         SequenceWrapper(3, x_axis=9e307)
+
+
+def test_samples_that_are_no_numbers_are_an_error_with_their_place() -> None:
+    seq = SequenceWrapper(2)
+    seq.append("ten", element=1, start_delay=5 * NS, env_func="DRAG", kwargs={"delta": 1e-320})
+    with pytest.raises(SequenceError, match=r"channel 0, element 1, 0\.005 us: .* no finite numbers"):
+        seq.compile(LIBRARY)

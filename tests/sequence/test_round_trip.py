@@ -3,11 +3,15 @@
 import struct
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from qtrl_spool.bundle import Bundle, Limits, Manifest, pack, unpack
-from qtrl_spool.sequence import SequenceWrapper, schema_problems, sequential, simultaneous
+from qtrl_spool.sequence import Examined, SequenceWrapper, schema_problems, sequential, simultaneous
+
+from .pulses import qubit, real, turn
+
+LIBRARY = {"Q6": qubit(), "Q6/Z45.5": turn(0.1, 100e6), "Readout/R6": real()}
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 delays = st.one_of(st.just(0), st.just(0.0), st.just(-0.0), st.integers(-3, 3), finite)
@@ -89,3 +93,48 @@ def test_a_sequence_comes_out_of_a_bundle_to_the_bit(seq):
     assert bits(found) == bits(tree) == bits(again)
     assert pack(Bundle(again, {}, Manifest())) == packed
     assert schema_problems(found) == ()
+
+
+junk = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.just(10**400), st.floats(), st.text(max_size=3),
+        st.sampled_from(("Start", "ref1", "Q6/X180", "sweep", "slice")),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(("sweep", "values", "linspace", "arange", "slice", "simultaneous", "pulse", "x")),
+            inner,
+            max_size=2,
+        ),
+    ),
+    max_leaves=6,
+)  # fmt: skip
+
+
+def places(tree, path=()):
+    """Every path in a tree."""
+    yield path
+    if isinstance(tree, (dict, list)):
+        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from places(value, (*path, key))
+
+
+def changed(tree, path, value):
+    if not path:
+        return value
+    copy = tree.copy()
+    copy[path[0]] = changed(tree[path[0]], path[1:], value)
+    return copy
+
+
+@given(sequences(), st.data())
+def test_whatever_stands_in_a_sequence_it_is_told_and_nothing_stumbles(seq, data):
+    tree = seq.to_dict()
+    for _ in range(data.draw(st.integers(0, 3))):
+        tree = changed(tree, data.draw(st.sampled_from(list(places(tree)))), data.draw(junk))
+    note(repr(tree))
+    examined = Examined.of(tree)
+    sequence, problems = examined.compiled(LIBRARY, max_samples=2**20, check_amplitude=True)
+    assert (sequence is None) == bool(problems)
+    assert all(str(problem) for problem in problems)
