@@ -132,7 +132,7 @@ def apply(
 def _apply_found(
     spool: str, job: str, words: tuple[str, ...], reason: str, base: int | None, as_json: bool
 ) -> None:
-    from qtrl_spool.results.fitted import PREFIX, quantity
+    from qtrl_spool.results.fitted import quantity
     from qtrl_spool.results.summary import quantity as shown
 
     place = opened(spool)
@@ -140,14 +140,40 @@ def _apply_found(
     with measured.result() as result:
         found = result.fitted
     patch = assigned(words)
-    said = {path: value for path, value in patch.items() if str(value).startswith(PREFIX)}
-    values = {path: quantity(found, word, f"job {measured.id}") for path, word in said.items()}
-    patch |= {path: each.value for path, each in values.items()}
+    values = {
+        path: quantity(found, _named(path, value), f"job {measured.id}") for path, value in patch.items()
+    }
+    current = place.config.current()
+    for path, each in values.items():
+        if each.unit in ("s", "Hz"):
+            current.merged({path: _like(patch[path], f"{each.value!r} {each.unit}")})
+    patch = {path: _like(patch[path], each.value) for path, each in values.items()}
     old = {path: place.config.current().get(path) for path in values}
     version = place.config.update(patch, reason, base=base, job=measured.id)
     for path, each in values.items():
         word(f"{path}: {old[path]} → {shown(each.value, each.error, each.unit)}")
     _tell(version, as_json)
+
+
+def _named(path: str, value: Any) -> str:
+    """Return the quantity that a setting of ``apply --from`` names, such as ``fit.tau``."""
+    from qtrl_spool.config.tree import New
+    from qtrl_spool.results.fitted import PREFIX
+
+    name = value.value if isinstance(value, New) else value
+    if not isinstance(name, str) or not name.startswith(PREFIX):
+        raise UsageError(
+            f"{path}={name!r} is nothing that a job found",
+            hint=f"name it {PREFIX}NAME; 'config set' sets values",
+        )
+    return name
+
+
+def _like(setting: Any, value: Any) -> Any:
+    """Return `value`, marked as new if the setting was."""
+    from qtrl_spool.config.tree import New
+
+    return New(value) if isinstance(setting, New) else value
 
 
 def _update(spool: str, patch: Mapping[str, Any], reason: str, base: int | None, as_json: bool) -> None:

@@ -69,6 +69,10 @@ def compile_columns(
     layout, n_samples, problems = laid_out(columns, n_elements, sample_rate, resolver, spoiled)
     table = TableArrays.of(resolver)
     plays, turns = _components(layout, table, problems)
+    early = min(0, int(plays["start"].min(initial=0)))
+    if early:  # it is refused; drawn from its first sample on, the rest of it can still be looked at
+        plays, turns = ({**each, "start": each["start"] - early} for each in (plays, turns))
+        n_samples -= early
     n_samples = max(n_samples, int((plays["start"] + plays["n"]).max(initial=0)))
     if n_samples > max_samples:
         return None, [*problems, length_problem(n_samples, sample_rate, max_samples)]

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,3 +179,22 @@ def test_the_policy_refuses_a_stranger_and_says_why(run: Run, spool: Spool, serv
     edit(spool, "qubit_LO: 5.16e+9", "qubit_LO: 5.17e+9")
     until(lambda: "variables/hardware is for user ada" in run("queue").err)
     assert spool.config.current().version == 2
+
+
+def test_what_a_job_found_is_put_in_only_where_its_unit_fits_and_only_if_it_found_it(
+    run: Run, served: ServerProcess, spool: Spool, tmp_path: Path
+) -> None:
+    (tmp_path / "rabi.json").write_text(json.dumps({**rabi(1, 41, 5e-9).to_dict(), "job": {"n_reps": 200}}))
+    job_id = run("submit", tmp_path / "rabi.json", "--wait").out.strip()
+
+    def apply(setting: str) -> Any:
+        return run("config", "apply", "--from", job_id, setting, "-m", "x")
+
+    wrong_unit = apply("variables/Q1/freq=fit.pi_width")
+    literal = apply("variables/Q1/amp_90=0.3")
+    assert (wrong_unit.status, literal.status) == (1, 2)
+    assert "hertz" in wrong_unit.err and "nothing that a job found" in literal.err
+    assert spool.config.current().version == 1
+
+    assert apply("variables/Q1/pi_width=!new fit.pi_width").status == 0
+    assert spool.config["variables/Q1/pi_width"] == pytest.approx(50e-9, rel=0.3)

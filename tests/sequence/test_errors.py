@@ -336,3 +336,25 @@ def test_samples_that_are_no_numbers_are_an_error_with_their_place() -> None:
     seq.append("ten", element=1, start_delay=5 * NS, env_func="DRAG", kwargs={"delta": 1e-320})
     with pytest.raises(SequenceError, match=r"channel 0, element 1, 0\.005 us: .* no finite numbers"):
         seq.compile(LIBRARY)
+
+
+def test_what_is_too_early_and_what_is_too_loud_are_told_together() -> None:
+    seq = SequenceWrapper(3)
+    seq.append("one", kwargs={"amplitude": 1.7})
+    seq.append("one", start_delay=-1e-6)
+    one = {
+        "channel": 3,
+        "subchannel": 0,
+        "freq": 3e8,
+        "envelope": {
+            "type": "PulseEnvelope",
+            "properties": {"env_func": "square", "kwargs": {}, "width": 20e-9},
+        },
+    }
+
+    with pytest.raises(SequenceError) as caught:
+        seq.compile({"one": one}, check_amplitude=True)
+
+    said = [str(each) for each in caught.value.problems]
+    assert [text for text in said if "before sample 0" in text]
+    assert len([text for text in said if "beyond full scale" in text]) == 3
