@@ -21,23 +21,27 @@ def library(request, lab_config, reference_config):
 
 
 def test_every_pulse_of_the_lab_is_exact_or_names_its_missing_variable(library):
-    direct, wanted, missing = Sequence(1), Plain(1, 1e9), []
-    where = {}
+    """Each in an element of its own, as it is stored."""
+    good, missing = [], []
     for key in library:
         try:
             alone = Sequence(1)
             alone.append(library[key])
             alone.compile()
+            good.append(key)
         except SequenceError as error:
             assert "_ef'" in str(error)
             missing.append(key)
-            continue
-        _, end = direct.append(library[key], end_delay=3 * NS, width=40 * NS, **where)
-        wanted.append(plain(library[key]), end_delay=3 * NS, width=40 * NS, **where)
-        where = {"start": end}
-    assert len(direct) > 60
+    n = len(good)
+    direct, symbolic, wanted = Sequence(n), SequenceWrapper(n), Plain(n, 1e9)
+    for element, key in enumerate(good):
+        direct.append(library[key], element=element, start_delay=3 * NS)
+        symbolic.append(key, element=element, start_delay=3 * NS)
+        wanted.append(plain(library[key]), element=element, start_delay=3 * NS)
+    assert n > 60
     assert all(key.endswith("_ef") for key in missing)
     agree(direct.compile().array, wanted.array())
+    assert np.array_equal(symbolic.compile(library).array, direct.array)
 
 
 EXPERIMENTS = {
