@@ -134,7 +134,7 @@ class Configuration:
         new.default = self
         new.texts = self.texts
         new._resolve(self)
-        raise_all([*_derived_ones(new.derived, normal, whole=True)])
+        raise_all([*_derived_ones(new.derived, normal, whole=True), *_stale_ones(self, new)])
         new._check(self)
         return new
 
@@ -382,6 +382,21 @@ def _derived_ones(
             where=_where(place, f"variables/{path}"),
             hint=f"set variables/{first} instead, to the value that you want{rest}",
             excerpt=place.excerpt if place else None,
+        )
+
+
+def _stale_ones(old: Configuration, new: Configuration) -> Iterator[PatchError]:
+    """Yield an error for each variable that was derived and would now keep whatever number its file holds."""
+    for path, derivation in old.derived.items():
+        if path in new.derived or path not in new._plain_variables:
+            continue
+        gone = [term for _, term in derivation.terms if new._plain_variables.get(term) is None]
+        if not gone:
+            continue  # it is there but no number: the check of values says so
+        yield PatchError(
+            f"{path} follows from it ({derivation.formula}) and would keep the old number of its file",
+            where=f"variables/{gone[0]}",
+            hint="give it a number",
         )
 
 
