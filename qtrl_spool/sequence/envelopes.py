@@ -234,6 +234,14 @@ def bare(env_func: str, n: int, kwargs: Parameters, sample_rate: float) -> Shape
     return shape.function(n, sample_rate, parameters)
 
 
+def unturned(env_func: str, kwargs: Parameters) -> tuple[Parameters, float]:
+    """Return the parameters without phase, and the phase in rad: equal shapes with other phases are one."""
+    if not SHAPES[env_func].scaled:
+        return kwargs, 0.0
+    rest = {name: value for name, value in kwargs.items() if name not in ("phase", "global_phase")}
+    return rest, phase_of(kwargs)
+
+
 def factor_of(env_func: str, kwargs: Parameters) -> complex:
     """Return by what the `bare` samples of an envelope are multiplied: its amplitude and phase."""
     shape = SHAPES[env_func]

@@ -55,7 +55,8 @@ class Program:
     samples:
         All distinct envelopes end to end, complex64 [sample].
     plays:
-        Table of `PLAY`, sorted by element, start, channel, subchannel.
+        Table of `PLAY`, sorted by element, start, channel, subchannel; `phase` is that of the envelope and
+        the virtual Z so far.
     inputs:
         For each envelope, in the order of `samples`: name, number of samples and parameters.
     """

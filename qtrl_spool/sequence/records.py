@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool.errors import SequenceError, did_you_mean
-from qtrl_spool.sequence.kinds import detached, is_index, is_number
+from qtrl_spool.sequence.kinds import ATOMS, detached, is_index, is_number
 from qtrl_spool.sequence.pulse import OVERRIDES
 from qtrl_spool.sequence.sweep import Elements, is_swept, spelled, spelled_elements
 from qtrl_spool.sequence.x_axis import Axis
@@ -110,9 +110,7 @@ def element_of(element: Any) -> Any:
     return element
 
 
-def _sweeps(overrides: Mapping[str, Any] | None) -> bool:
-    if not overrides:
-        return False
+def _sweeps(overrides: Mapping[str, Any]) -> bool:
     inner = overrides.get("kwargs")
     return any(map(is_swept, overrides.values())) or (
         isinstance(inner, Mapping) and any(map(is_swept, inner.values()))
@@ -230,8 +228,12 @@ class Recorder:
     ) -> Extra:
         given = BY_START * (start is not None) + BY_END * (end is not None)
         kept = self._overrides(overrides) if overrides else None
-        before, after = detached(start_delay), detached(end_delay)
-        if _sweeps(kept) or is_swept(before) or is_swept(after):
+        if start_delay.__class__ in ATOMS and end_delay.__class__ in ATOMS:
+            before, after = start_delay, end_delay
+        else:
+            before, after = detached(start_delay), detached(end_delay)
+            given += SWEEPS * (is_swept(before) or is_swept(after))
+        if kept and not given & SWEEPS and _sweeps(kept):
             given += SWEEPS
         return Extra(before, after, kept, given)
 

@@ -2,7 +2,8 @@
 
 A `Resolver` turns (pulse, overrides) into a row of a `Table`: the components with their lengths,
 their places within the tick (right-aligned, counted in samples after overrides and rounding) and the
-number of their envelope. Equal pulses share a row, equal envelopes a number.
+number of their envelope. Equal pulses share a row, equal envelopes a number; on analog outputs the phase
+of an envelope is its carrier's, so that I and Q, X and Y share their samples.
 
 `Resolver.row` raises a `SequenceError` that says everything that is wrong with one pulse; the caller
 knows which append it was.
@@ -12,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from qtrl_spool.errors import SequenceError
-from qtrl_spool.sequence.envelopes import envelope_problems
+from qtrl_spool.sequence.envelopes import envelope_problems, unturned
 from qtrl_spool.sequence.lists import Groups
 from qtrl_spool.sequence.pulse import (
     Pulse,
@@ -53,7 +55,7 @@ class Component(NamedTuple):
     envelope:
         Number of the envelope, or `NO_ENVELOPE`.
     phase:
-        Of a virtual Z, rad.
+        Of a virtual Z, or of an analog envelope: that of its carrier, so that I and Q share samples, rad.
     """
 
     virtual: bool
@@ -65,6 +67,37 @@ class Component(NamedTuple):
     freq: float
     envelope: int
     phase: float
+
+
+class Known(NamedTuple):
+    """What was found out about the parameters of an envelope.
+
+    Attributes
+    ----------
+    kwargs, key:
+        As they are, and the same as a hashable.
+    unturned, unturned_key, phase:
+        Without the phase, the same as a hashable, and the phase in rad.
+    problems:
+        What is wrong with them; the rest is empty then.
+    """
+
+    kwargs: Mapping[str, Any]
+    key: Any
+    unturned: Mapping[str, Any] = MappingProxyType({})
+    unturned_key: Any = ()
+    phase: float = 0.0
+    problems: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(envelope: PulseEnvelope) -> Known:
+        """Look at the parameters of an envelope."""
+        env_func, kwargs = envelope.env_func, envelope.kwargs
+        problems = tuple(envelope_problems(env_func, kwargs))
+        if problems:
+            return Known(kwargs, (), problems=problems)
+        rest, phase = unturned(env_func, kwargs)
+        return Known(kwargs, frozen(kwargs), rest, frozen(rest), phase)
 
 
 @dataclass
@@ -126,7 +159,7 @@ class Resolver:
         self._rows: dict[Any, int] = {}
         self._unsound: set[Any] = set()
         self._envelopes: dict[Any, int] = {}
-        self._kwargs: dict[tuple[str, int], tuple[Any, Any, tuple[str, ...]]] = {}
+        self._kwargs: dict[tuple[str, int], Known] = {}
 
     def row(self, pulse: Any, overrides: Mapping[str, Any] | None = None) -> int:
         """Return the row of `pulse` with `overrides`."""
@@ -203,10 +236,10 @@ class Resolver:
         output = (int(part.channel), int(part.subchannel))
         if isinstance(envelope, VirtualEnvelope):
             return Component(True, pre, group, n, *output, freq, NO_ENVELOPE, float(envelope.phase))
-        return Component(False, pre, group, n, *output, freq, self._envelope(envelope, n), 0.0)
-
-    def _envelope(self, envelope: PulseEnvelope, n: int) -> int:
-        return self._number((envelope.env_func, n, self._known(envelope)[1]), envelope.kwargs)
+        known = self._known(envelope)
+        kept, key, phase = (known.kwargs, known.key, 0.0) if part.subchannel else known[2:5]
+        number = self._number((envelope.env_func, n, key), kept)
+        return Component(False, pre, group, n, *output, freq, number, phase)
 
     def _number(self, key: Any, kwargs: Mapping[str, Any]) -> int:
         number = self._envelopes.get(key)
@@ -216,14 +249,11 @@ class Resolver:
             self.table.keys.append(key)
         return number
 
-    def _known(self, envelope: PulseEnvelope) -> tuple[Any, Any, tuple[str, ...]]:
-        """Return the parameters of an envelope, the same as a hashable, and what is wrong with them."""
+    def _known(self, envelope: PulseEnvelope) -> Known:
         place = (str(envelope.env_func), id(envelope.kwargs))
         found = self._kwargs.get(place)
         if found is None:
-            problems = tuple(envelope_problems(envelope.env_func, envelope.kwargs))
-            key = () if problems else frozen(envelope.kwargs)
-            found = self._kwargs[place] = (envelope.kwargs, key, problems)
+            found = self._kwargs[place] = Known.of(envelope)
         return found
 
     def _check(self, pulse: Any, groups: Groups) -> None:
@@ -233,7 +263,7 @@ class Resolver:
             for part in group:
                 found = [*field_problems(part)]
                 if isinstance(part.envelope, PulseEnvelope):
-                    found += self._known(part.envelope)[2]
+                    found += self._known(part.envelope).problems
                 if found:
                     sentences.update(dict.fromkeys(self._explained(pulse, sentence) for sentence in found))
                 elif part.envelope.width:

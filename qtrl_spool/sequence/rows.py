@@ -74,7 +74,7 @@ def rows_of(
 ) -> Rows:
     """Return the rows of all appends; those in `unknown` are not looked at, problems are added."""
     row = np.array(_resolved(columns, resolver, unknown, problems), np.int64)
-    before, after = (_delays(columns, which, sample_rate) for which in (0, 1))
+    before, after = _delays(columns, sample_rate)
     swept: dict[int, Swept] = {}
     for index in _sweeping(columns):
         if index in unknown:
@@ -146,13 +146,17 @@ def _report(
         problems.append(with_place(error, *sorted(named)))
 
 
-def _delays(columns: Columns, which: int, sample_rate: float) -> Ints:
-    delays = np.zeros(len(columns), np.int64)
-    for index, extra in columns.extra.items():
-        delay = extra[which]
-        if delay and not isinstance(delay, Mapping):
-            delays[index] = round(float(delay) * sample_rate)
-    return delays
+def _delays(columns: Columns, sample_rate: float) -> tuple[Ints, Ints]:
+    """Return the delays at the start and at the end of each append, in samples; 0 where they are swept."""
+    before, after = np.zeros(len(columns), np.int64), np.zeros(len(columns), np.int64)
+    for index, (first, last, _, given) in columns.extra.items():
+        if given & SWEEPS:
+            continue
+        if first:
+            before[index] = round(float(first) * sample_rate)
+        if last:
+            after[index] = round(float(last) * sample_rate)
+    return before, after
 
 
 def _references(columns: Columns, by_end: list[int]) -> tuple[dict[str, int], Ints, Ints]:

@@ -21,7 +21,7 @@ def turned(plays: Columns, turns: Columns, n_samples: int) -> Columns:
     Parameters
     ----------
     plays:
-        Columns element, start, n, channel, subchannel, freq, envelope, phase.
+        Columns element, start, n, channel, subchannel, freq, envelope, phase (of the envelope).
     turns:
         Columns element, start, freq, phase of the virtual Z.
     n_samples:
@@ -48,12 +48,12 @@ def turned(plays: Columns, turns: Columns, n_samples: int) -> Columns:
     first = np.searchsorted(times, mine, side="right")
     last = np.searchsorted(times, mine + plays["n"] - 1, side="right")
     none_yet = (first == 0) | (line[first - 1] != mine // stride)
-    phase = np.where(none_yet, 0.0, state[first])
     pieces = np.where(concerned, last - first, 0) + 1
-    plays["phase"] = np.where(concerned, phase, 0.0)
+    turn = np.where(concerned & ~none_yet, state[first], 0.0)
     if (pieces == 1).all():
+        plays["phase"] = plays["phase"] + turn
         return plays
-    return _split(plays, pieces, first, times % stride, state)
+    return _split({**plays, "turn": turn}, pieces, first, times % stride, state)
 
 
 def _when(columns: Columns, freqs: NDArray[np.float64], stride: int) -> NDArray[np.int64]:
@@ -79,7 +79,7 @@ def _split(
     next_event = np.minimum(first[owner] + piece, len(sample) - 1)
     final = piece == pieces[owner] - 1
     end = np.where(final, out["start"] + out["n"], sample[next_event])
-    out["phase"] = np.where(piece > 0, state[event + 1], out["phase"])
+    out["phase"] = out["phase"] + np.where(piece > 0, state[event + 1], out.pop("turn"))
     out["skip"] = begin - out["start"]
     out["start"], out["n"] = begin, end - begin
     return {name: column[end > begin] for name, column in out.items()}

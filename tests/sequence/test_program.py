@@ -155,3 +155,20 @@ def test_placing_works_where_references_form_no_tree():
     seq.append(real(channel=1), end="p0")
     assert seq.compile().array.shape[2] == 510
     assert seq.array[1, 0, :10, 0].all()
+
+
+def test_pulses_that_differ_in_phase_only_share_their_samples():
+    seq = SequenceWrapper(1)
+    for key in ("Q6/X90", "Q6/Y90", "Q6/X-90", "Q6/Y-90"):
+        seq.append(key)
+    program = seq.compile({"Q6": qubit()}, check_amplitude=False).program
+    assert len(program.samples) == 20
+    assert len(program.plays) == 8
+
+
+def test_the_phase_of_a_marker_stays_in_its_samples():
+    seq = Sequence(1)
+    seq.append([real(phase=np.pi, freq=1e8), real(phase=np.pi, subchannel=1)])
+    plays = seq.compile().program.plays
+    assert plays["phase"].tolist() == [np.pi, 0]
+    assert (seq.array[0, 0, :, 1] == -1).all()
