@@ -7,8 +7,9 @@ dimensions from here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ RAW_AXES = ("quadrature", "repetition", "element", "trigger", "point")
 STATE_AXES = ("readout", "repetition", "element")
 POPULATION_AXES = ("readout", "level", "element")
 QUADRATURES = ("I", "Q")
+BATCHED = "repetition"
+"""The axis along which the batches of a job follow each other."""
 
 
 @dataclass(frozen=True)
@@ -51,3 +54,57 @@ class Labelled:
         """Return the data at one `index` (negative counts from the end) along the axis `name`, without it."""
         at = self.axis(name)
         return Labelled(np.take(self.values, index, axis=at), self.axes[:at] + self.axes[at + 1 :])
+
+
+class Batches(Protocol):
+    """The data of a job, batch by batch along the axis `BATCHED`, as often as they are asked for.
+
+    Whoever takes `Batches` holds one batch in memory at a time, however many there are.
+    """
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the axes, in order."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths along the axes of all batches together."""
+
+    def __iter__(self) -> Iterator[Labelled]:
+        """Return the batches in the order in which they were acquired."""
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """`Batches` that lie in memory.
+
+    Attributes
+    ----------
+    parts:
+        One entry for each batch, at least one; alike in all axes but `BATCHED`.
+    """
+
+    parts: Sequence[Labelled]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the axes, in order."""
+        return self.parts[0].axes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths along the axes of all batches together."""
+        first, at = self.parts[0], self.parts[0].axis(BATCHED)
+        total = sum(part.size(BATCHED) for part in self.parts)
+        return (*first.values.shape[:at], total, *first.values.shape[at + 1 :])
+
+    def __iter__(self) -> Iterator[Labelled]:
+        """Return the batches in the order in which they were acquired."""
+        return iter(self.parts)
+
+
+def whole(batches: Batches) -> Labelled:
+    """Return all batches as one array, in memory."""
+    parts = list(batches)
+    values = np.concatenate([part.values for part in parts], axis=batches.axes.index(BATCHED))
+    return Labelled(values, batches.axes)

@@ -37,6 +37,7 @@ from qtrl_spool.errors import (
     SequenceError,
     did_you_mean,
 )
+from qtrl_spool.measurement import Measurement
 from qtrl_spool.sequence import Examined, Sequence, SequenceWrapper, raise_all, trigger_samples
 
 if TYPE_CHECKING:
@@ -233,6 +234,7 @@ def _readouts(
 def acquire(
     prepared: Prepared,
     backend: Backend,
+    plan: Any,
     *,
     stopping: Callable[[], bool],
     aborting: Callable[[], bool],
@@ -246,6 +248,8 @@ def acquire(
         The job.
     backend:
         Connected.
+    plan:
+        What its `prepare` made of the job.
     stopping:
         Asked before each batch: whether to stop between batches.
     aborting:
@@ -262,9 +266,7 @@ def acquire(
         If the backend failed or returned data of another shape than it was asked for.
     """
     settings = prepared.settings
-    backend.prepare(
-        prepared.sequence.program, prepared.config, settings, prepared.triggers, prepared.readouts
-    )
+    backend.arm(plan)
     parts: list[Acquisition] = []
     for batch in range(settings.n_batches):
         if stopping():
@@ -275,9 +277,16 @@ def acquire(
     return _joined(parts)
 
 
-def seed_of(backend: Backend) -> dict[str, int]:
-    """Return the seed that a simulating backend really used, as a root attribute of the result."""
-    seed = getattr(backend, "seed", None)
+def measurement(prepared: Prepared) -> Measurement:
+    """Return what a backend is asked to measure."""
+    return Measurement(
+        prepared.sequence.program, prepared.config, prepared.settings, prepared.triggers, prepared.readouts
+    )
+
+
+def seed_of(plan: Any) -> dict[str, int]:
+    """Return the seed that a simulating backend's plan has, as a root attribute of the result."""
+    seed = getattr(plan, "seed", None)
     return {} if seed is None else {"seed": int(seed)}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qtrl_spool.backends import Measurement
 from qtrl_spool.backends.simulator import Simulator
 from qtrl_spool.config import AcquisitionSettings, Configuration, load_config
 from qtrl_spool.experiments import all_xy, echo, pi_no_pi, rabi, ramsey, t1
@@ -32,7 +33,7 @@ def measured(seq: SequenceWrapper, config: Configuration) -> Processed:
     settings = AcquisitionSettings.of(config, n_elements=seq.n_elements, n_triggers=triggers.shape[1])
     simulator = Simulator()
     simulator.connect()
-    simulator.prepare(program, config, settings, triggers, READOUTS)
+    simulator.arm(simulator.prepare(Measurement(program, config, settings, triggers, READOUTS)))
     acquired = simulator.acquire(0, lambda: False)
     assert acquired.iq is not None
     return process(acquired.iq, config.effective["adc"], readouts=READOUTS, x_axis=seq.x_axis)

@@ -6,12 +6,16 @@ even when the package runs from a plain checkout that was never installed.
 
 The life of a backend, one line a hook, in the order of the calls::
 
-    connect   once, when the server starts: open the instruments
-    prepare   once a job: upload the program, set what the configuration says
-    acquire   once a batch: arm, play, return what was digitised; blocks; watches `should_stop`
+    connect   once, before the first job: open the instruments
+    health    before each job: why the instrument cannot measure now ("fridge warm"), None if it can
+    prepare   once a job, in a thread of its own, *while another job is acquired*: work out all that can be
+              worked out without touching the instrument; returns a plan
+    arm       once a job, before its first batch, and again when it goes on after a pause: upload the plan
+    acquire   once a batch: play, return what was digitised; blocks; watches `should_stop`
     abort     at any time, from another thread: make a blocked `acquire` come back soon
     release   once, when the server ends (and after an error): leave everything in a safe state
 
+Between the last batch of one job and the first of the next stands only `arm`, so `arm` should be quick.
 Called by `qtrl_spool.run` and the server, which turn whatever a backend raises into a failed job.
 A backend raises `BackendError` for what the lab admin can mend, `ConfigError` for a configuration
 that it cannot carry out, and `AbortedError` when it was told to stop.
@@ -22,75 +26,43 @@ Known limits: one job at a time; a backend that ignores `should_stop` is only st
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
-from qtrl_spool.axes import Labelled
 from qtrl_spool.errors import BackendError, UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    from qtrl_spool.config import AcquisitionSettings, Configuration
-    from qtrl_spool.sequence import Program
+from qtrl_spool.measurement import Acquired, Capabilities, Measurement
 
 GROUP = "qtrl_spool.backends"
 BUILT_IN = {"simulator": "qtrl_spool.backends.simulator:Simulator"}
 
 
-@dataclass(frozen=True)
-class Acquired:
-    """The data of one batch: at least one of the two.
+@runtime_checkable
+class Backend(Protocol):
+    """What every backend can do: see the module's page for when each hook is called.
 
     Attributes
     ----------
-    iq:
-        Demodulated, integrated points [readout, repetition, element, trigger, quadrature], float32,
-        in units of the ADC, before any rotation.
-    raw:
-        Digitised traces [quadrature, repetition, element, trigger, point], in units of the ADC.
+    capabilities:
+        What the instrument can do; known from `connect` on.
     """
 
-    iq: Labelled | None = None
-    raw: Labelled | None = None
-
-    def __post_init__(self) -> None:
-        if self.iq is None and self.raw is None:
-            raise BackendError("a batch came back with neither IQ points nor raw traces")
-
-
-@runtime_checkable
-class Backend(Protocol):
-    """What every backend can do: see the module's page for when each hook is called."""
+    capabilities: Capabilities
 
     def connect(self) -> None:
         """Open the instruments; raise `BackendError` when one does not answer."""
 
-    def prepare(
-        self,
-        program: Program,
-        config: Configuration,
-        settings: AcquisitionSettings,
-        triggers: NDArray[np.int64],
-        readouts: tuple[str, ...],
-    ) -> None:
-        """Make ready to acquire batches of one job.
+    def health(self) -> str | None:
+        """Return why the instrument cannot measure at present, in a few words; None if it can."""
 
-        Parameters
-        ----------
-        program:
-            The waveforms, as distinct envelopes and a table of which plays when.
-        config:
-            The job's effective configuration.
-        settings:
-            Repetitions of a batch, batches, samples of a trace and whether raw traces are wanted.
-        triggers:
-            Digitizer triggers, in samples from the start of the element [element, trigger].
-        readouts:
-            Labels of the readouts of this sequence, such as ``R6``, in the order of ``freq_labels``.
+    def prepare(self, measurement: Measurement) -> Any:
+        """Return the plan of a job: whatever `arm` wants; it may have a `seed`, which the result then tells.
+
+        Raise `ConfigError` for what the instrument cannot do. The instrument measures something else
+        meanwhile: it must not be touched.
         """
+
+    def arm(self, plan: Any) -> None:
+        """Make the instrument ready to acquire the batches of this plan."""
 
     def acquire(self, batch: int, should_stop: Callable[[], bool]) -> Acquired:
         """Acquire the batch of number `batch` (from 0); raise `AbortedError` once `should_stop()` is true."""
@@ -136,3 +108,6 @@ def _known() -> Mapping[str, Callable[[], Callable[[], object]]]:
     built_in = {name: EntryPoint(name, target, GROUP).load for name, target in BUILT_IN.items()}
     found = {point.name: point.load for point in entry_points(group=GROUP)}
     return cast(Mapping[str, Callable[[], Callable[[], object]]], {**built_in, **found})
+
+
+__all__ = ["Acquired", "Backend", "Capabilities", "Measurement", "load_backend"]

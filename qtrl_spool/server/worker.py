@@ -183,6 +183,7 @@ class Worker:
         prepared = run.prepare(order.bundle, order.default)
         self._stop_early(order)
         backend = self._connected()
+        plan = backend.prepare(run.measurement(prepared))
         started = order.now()
         self._report(Phase(order, "acquiring", prepared.settings.n_batches))
         partial = _Partial(self._save_partial, order, prepared, started)
@@ -196,7 +197,7 @@ class Worker:
 
         try:
             data = run.acquire(
-                prepared, backend, stopping=stopping, aborting=order.abort.is_set, on_batch=on_batch
+                prepared, backend, plan, stopping=stopping, aborting=order.abort.is_set, on_batch=on_batch
             )
         except QtrlSpoolError:
             partial.save()
@@ -205,7 +206,7 @@ class Worker:
             self._save_partial(order, prepared, data, started)
             raise AbortedError("cancelled before it was processed")
         self._report(Phase(order, "processing"))
-        facts = {"started": started, "finished": order.now(), **run.seed_of(backend)}
+        facts = {"started": started, "finished": order.now(), **run.seed_of(plan)}
         image = run.conclude(prepared, data, {**order.identity, **facts})
         self._report(Phase(order, "saving"))
         fs.replace(order.home / claimed_result(order.place.ticket.claim), image, durable=self._durable)

@@ -9,6 +9,7 @@ import pytest
 from scipy.optimize import curve_fit
 
 from qtrl_spool import experiments
+from qtrl_spool.backends import Measurement
 from qtrl_spool.backends.simulator import Simulator
 from qtrl_spool.backends.simulator.chip import chip_of, simulator_document
 from qtrl_spool.backends.simulator.simulator import solve
@@ -37,7 +38,7 @@ def processed(config, sequence, n_reps: int = 1000):
     labels = tuple(label for label in readout_labels(config.adc) if f"Readout/{label}" in keys)
     settings = AcquisitionSettings.of(config, n_elements=sequence.n_elements, n_triggers=triggers.shape[1])
     backend = Simulator()
-    backend.prepare(program, config, settings, triggers, labels)
+    backend.arm(backend.prepare(Measurement(program, config, settings, triggers, labels)))
     iq = backend.acquire(0, lambda: False).iq
     return process(iq, config.adc, readouts=labels, x_axis=np.asarray(sequence.x_axis))
 

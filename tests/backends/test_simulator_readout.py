@@ -13,6 +13,7 @@ import pytest
 from handmade import in_turn, qubit, square
 
 from qtrl_spool.axes import IQ_AXES, RAW_AXES
+from qtrl_spool.backends import Measurement
 from qtrl_spool.backends.simulator import Simulator
 from qtrl_spool.backends.simulator.evolve import Outcomes
 from qtrl_spool.backends.simulator.readout import draw_levels, iq_points, traces
@@ -38,7 +39,9 @@ def prepared(patch: dict, n_reps: int = 50, readouts: tuple[str, ...] = ("R0", "
     backend.connect()
     triggers = np.array([[0, 60]] * 3)
     counts = AcquisitionSettings.of(config, n_elements=3, n_triggers=2)
-    backend.prepare(played, config, counts, triggers, readouts)
+    plan = backend.prepare(Measurement(played, config, counts, triggers, readouts))
+    backend.arm(plan)
+    backend.seed = plan.seed
     return backend
 
 

@@ -3,7 +3,7 @@
 `prepare` works out all probabilities of a job; `acquire` only draws from them. Every batch has a
 random stream of its own for each readout, made of the seed, the number of the batch and the label of
 the readout: the same seed gives the same bits in every process, whatever else is read. Without a
-seed one is drawn for each job; `seed` tells which.
+seed one is drawn for each job; the plan's `seed` tells which.
 
 Called by `qtrl_spool.run` in the server's worker thread. Fails with `ConfigError` for an impossible
 chip and with `BackendError` for a readout of a qubit that the chip does not have.
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool.axes import IQ_AXES, RAW_AXES, Labelled
-from qtrl_spool.backends import Acquired
+from qtrl_spool.backends import Acquired, Capabilities, Measurement
 from qtrl_spool.backends.simulator.chip import Chip, Qubit, chip_of, enabled_steps, number, simulator_document
 from qtrl_spool.backends.simulator.drive import schedule
 from qtrl_spool.backends.simulator.evolve import Outcomes, outcomes
@@ -49,6 +49,7 @@ class _Job:
     outcomes: tuple[Outcomes, ...]
     frequencies: tuple[float, ...]
     n_triggers: int
+    seed: int
 
 
 class Simulator:
@@ -64,43 +65,44 @@ class Simulator:
         self._clock = clock
         self._aborted = threading.Event()
         self._job: _Job | None = None
-        self.seed = 0
-        """The seed of the job that was prepared last."""
+        self.capabilities = Capabilities()
 
     def connect(self) -> None:
         """Do nothing: there is no instrument."""
 
-    def prepare(
-        self,
-        program: Program,
-        config: Configuration,
-        settings: AcquisitionSettings,
-        triggers: NDArray[np.int64],
-        readouts: tuple[str, ...],
-    ) -> None:
+    def health(self) -> str | None:
+        """Return None: a simulator is always well."""
+        return None
+
+    def prepare(self, measurement: Measurement) -> _Job:
         """Work out the probability of every outcome of a job (see `Backend.prepare`)."""
-        self._aborted.clear()
+        program, config, readouts = measurement.program, measurement.config, measurement.readouts
         chip = chip_of(config.get("simulator") or simulator_document(config))
         qubits = tuple(_probed(label, _qubit_of(label, chip), config) for label in readouts)
-        when = _triggers(triggers, program, settings)
+        when = _triggers(measurement.triggers, program, measurement.settings)
         mixed = number(config.get("variables/hardware/qubit_LO", 0.0), "variables/hardware/qubit_LO")
-        self.seed = secrets.randbits(SEED_BITS) if chip.seed is None else chip.seed
-        self._job = _Job(
+        return _Job(
             chip=chip,
-            settings=settings,
+            settings=measurement.settings,
             readouts=readouts,
             qubits=qubits,
             outcomes=tuple(solve(program, qubit, when, mixed) for qubit in qubits),
             frequencies=tuple(_signal_frequency(label, config) for label in readouts),
             n_triggers=when.shape[1],
+            seed=_seed(measurement.seed, chip),
         )
+
+    def arm(self, plan: _Job) -> None:
+        """Draw from this job's probabilities from now on."""
+        self._aborted.clear()
+        self._job = plan
 
     def acquire(self, batch: int, should_stop: Callable[[], bool]) -> Acquired:
         """Draw one batch (see `Backend.acquire`)."""
         if self._job is None:
             raise BackendError("the simulator was asked for data before a job was prepared")
         begun = self._clock()
-        acquired = _acquired(self._job, self.seed, batch)
+        acquired = _acquired(self._job, batch)
         self._wait_until(begun + self._job.chip.batch_s, should_stop)
         return acquired
 
@@ -120,6 +122,13 @@ class Simulator:
             if left <= 0:
                 return
             self._aborted.wait(min(left, LOOK_EVERY_S))
+
+
+def _seed(begun_with: int | None, chip: Chip) -> int:
+    """Return the seed that a paused job began with, else the configured one, else a new one."""
+    if begun_with is not None:
+        return begun_with
+    return secrets.randbits(SEED_BITS) if chip.seed is None else chip.seed
 
 
 def _qubit_of(label: str, chip: Chip) -> Qubit:
@@ -169,8 +178,8 @@ def _signal_frequency(label: str, config: Configuration) -> float:
     return number(config.get(path, 0.0), path)
 
 
-def _acquired(job: _Job, seed: int, batch: int) -> Acquired:
-    settings = job.settings
+def _acquired(job: _Job, batch: int) -> Acquired:
+    settings, seed = job.settings, job.seed
     floor = _narrowest(job.qubits) if settings.keep_raw else 0.0
     points = _points(job, seed, batch, floor)
     if not settings.keep_raw:
