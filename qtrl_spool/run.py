@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool import __version__
-from qtrl_spool.axes import IQ_AXES, RAW_AXES, Labelled
+from qtrl_spool.axes import IQ_AXES, RAW_AXES, InMemory, Labelled
 from qtrl_spool.bundle import Bundle, dump_patch
 from qtrl_spool.config import AcquisitionSettings, Configuration
 from qtrl_spool.errors import (
@@ -366,7 +366,7 @@ def _processed(prepared: Prepared, data: Acquisition, *, partial: bool) -> Proce
         return None
     with contextlib.suppress(*((ProcessingError,) if partial else ())):
         x_axis = np.asarray(prepared.wrapper.x_axis)
-        return process(data.iq, prepared.config.adc, readouts=prepared.readouts, x_axis=x_axis)
+        return process(InMemory((data.iq,)), prepared.config.adc, readouts=prepared.readouts, x_axis=x_axis)
     return None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qtrl_spool.axes import InMemory
 from qtrl_spool.backends import Measurement
 from qtrl_spool.backends.simulator import Simulator
 from qtrl_spool.config import AcquisitionSettings, Configuration, load_config
@@ -36,7 +37,7 @@ def measured(seq: SequenceWrapper, config: Configuration) -> Processed:
     simulator.arm(simulator.prepare(Measurement(program, config, settings, triggers, READOUTS)))
     acquired = simulator.acquire(0, lambda: False)
     assert acquired.iq is not None
-    return process(acquired.iq, config.effective["adc"], readouts=READOUTS, x_axis=seq.x_axis)
+    return process(InMemory((acquired.iq,)), config.effective["adc"], readouts=READOUTS, x_axis=seq.x_axis)
 
 
 def excited(done: Processed) -> Any:

@@ -21,6 +21,7 @@ from qtrl_spool.errors import ProcessingError
 from qtrl_spool.processing.classification import DISCARDED
 
 Estimate = tuple[Labelled, Labelled]
+_BLOCK = 2**16
 
 
 def passing(heralds: Labelled, target: int) -> Labelled:
@@ -43,14 +44,31 @@ def discard(data: Labelled, kept: Labelled) -> Labelled:
 def average(data: Labelled, axis: str) -> Estimate:
     """Return mean and standard error of the shots that were not discarded, along `axis`."""
     at = data.axis(axis)
+    return mean_and_error(moments(data, axis), data.axes[:at] + data.axes[at + 1 :])
+
+
+def moments(data: Labelled, axis: str) -> NDArray[np.float64]:
+    """Return number, sum and sum of squares of the shots that were not discarded, along `axis`.
+
+    Moments of several batches are added. Axes: moment, and those of `data` without `axis`.
+    """
+    at = data.axis(axis)
+    if np.issubdtype(data.values.dtype, np.integer):
+        levels = range(int(data.values.max(initial=0)) + 1)
+        counts = np.array([(data.values == level).sum(axis=at) for level in levels])
+        return np.stack([np.tensordot(np.arange(len(counts)) ** n, counts, axes=1) for n in range(3)])
     values = data.values.astype(np.float64)
-    valid = values >= 0 if np.issubdtype(data.values.dtype, np.integer) else np.isfinite(values)
-    n = valid.sum(axis=at)
-    kept = np.where(valid, values, 0.0)
-    mean = divide(kept.sum(axis=at), n)
-    variance = np.maximum(divide((kept**2).sum(axis=at), n) - mean**2, 0.0)
-    rest = data.axes[:at] + data.axes[at + 1 :]
-    return Labelled(_f4(mean), rest), Labelled(_f4(np.sqrt(divide(variance, n))), rest)
+    valid = np.isfinite(values)
+    values[~valid] = 0.0
+    return np.stack([valid.sum(axis=at), values.sum(axis=at), (values * values).sum(axis=at)])
+
+
+def mean_and_error(of: NDArray[np.float64], axes: tuple[str, ...]) -> Estimate:
+    """Return what `moments` tell; `axes` are theirs without the first."""
+    n, total, squares = of
+    mean = divide(total, n)
+    variance = np.maximum(divide(squares, n) - mean**2, 0.0)
+    return Labelled(_f4(mean), axes), Labelled(_f4(np.sqrt(divide(variance, n))), axes)
 
 
 def individual(labels: Labelled, matrices: NDArray[np.float64] | None, n_levels: int) -> Estimate:
@@ -92,12 +110,16 @@ def joint_bins(labels: Labelled, rows: Sequence[int], n_levels: int, axis: str) 
         of shots [element] in which none of them was discarded.
     """
     require(labels, STATE_AXES, "the labels")
-    chosen = labels.values[list(rows)].astype(np.int64)
+    n_bins, n_elements = n_levels ** len(rows), labels.size("element")
     digits = n_levels ** np.arange(len(rows) - 1, -1, -1)
-    index = np.tensordot(digits, chosen, axes=1)
-    index[(chosen < 0).any(axis=0)] = DISCARDED
-    n_bins = n_levels ** len(rows)
-    counts = np.stack([np.bincount(column[column >= 0], minlength=n_bins) for column in index.T], axis=1)
+    first_bins = n_bins * np.arange(n_elements)
+    counts = np.zeros(n_bins * n_elements, np.int64)
+    step = max(1, _BLOCK // max(n_elements, 1))
+    for first in range(0, labels.size("repetition"), step):
+        chosen = labels.values[list(rows), first : first + step].astype(np.int64)
+        index = np.tensordot(digits, chosen, axes=1) + first_bins
+        counts += np.bincount(index[(chosen >= 0).all(axis=0)], minlength=counts.size)
+    counts = counts.reshape(n_elements, n_bins).T
     n = counts.sum(axis=0)
     return Labelled(_f4(divide(counts, n)), (axis, "element")), Labelled(n, ("element",))
 

@@ -4,24 +4,29 @@
 all levels of the last correction, or of ``state`` where nothing was corrected; ``kept`` is there
 where heralding selects. Every other result keeps its ``result_name``, its standard error that name
 with ``_err``. The rotated points of the Heterodyne step are not repeated: ``iq`` holds the points.
+
+The points come batch by batch, and no more than one batch of them is in memory at a time. What there is
+one of for each shot (labels, ``kept``) is held, a byte each; what is as large as the points is made anew
+whenever somebody asks for it (`Processed.points`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qtrl_spool.axes import IQ_AXES, STATE_AXES, Labelled
+from qtrl_spool.axes import IQ_AXES, STATE_AXES, Batches, Labelled
 from qtrl_spool.errors import ProcessingError
 from qtrl_spool.processing import counting
 from qtrl_spool.processing.chain import Step, chain_steps, readout_labels, readout_order
 from qtrl_spool.processing.demodulation import heterodyne
 from qtrl_spool.processing.steps import STEPS
+from qtrl_spool.processing.streams import Memory, size
 from qtrl_spool.processing.work import Work, is_labels, leave_out, numbers, readout_label
 
 POINTS = "Heterodyne"
@@ -41,6 +46,9 @@ class Processed:
         For each readout each kind of fit (``exp``, ``sin_exp``, ``cos``) and the name of the best.
     notes:
         What was left out, and why; sentences.
+    points:
+        Results that are as large as the data, such as ``Heralded_Heterodyne``, under their names, batch
+        by batch; made of the data anew whenever they are asked for.
     coordinates:
         Labels along the axes that are not those of the data, such as ``joint_56``: ``00``, ``01``, …
     """
@@ -49,6 +57,7 @@ class Processed:
     fits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     coordinates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    points: Mapping[str, Batches] = field(default_factory=dict)
 
 
 def demodulate(raw: Labelled, adc_tree: Mapping[str, Any], readouts: tuple[str, ...]) -> Labelled:
@@ -90,11 +99,12 @@ def _demodulate(
 
 
 def process(
-    iq: Labelled,
+    iq: Batches,
     adc_tree: Mapping[str, Any],
     *,
     readouts: tuple[str, ...],
     x_axis: NDArray[Any],
+    memory: Memory | None = None,
 ) -> Processed:
     """Run the chain of `adc_tree` over the points of a job.
 
@@ -108,6 +118,14 @@ def process(
         Labels along the axis readout, in the order of ``freq_labels``.
     x_axis:
         Value of each element.
+    memory:
+        One for each job whose points are processed again and again as their number grows: batches that
+        were there at an earlier call are not looked at again.
+
+    Raises
+    ------
+    ProcessingError
+        If a step cannot do what it is told; names the step and the parameter.
     """
     _check_data(iq, readouts, x_axis)
     readout_order(adc_tree, readouts)
@@ -115,21 +133,22 @@ def process(
         readouts=tuple(readouts),
         labels=readout_labels(adc_tree) or tuple(readouts),
         x_axis=np.asarray(x_axis, np.float64),
-        n_triggers=iq.size("trigger"),
+        n_triggers=size(iq, "trigger"),
         results={POINTS: iq},
+        memory=memory or Memory(),
     )
     for step in chain_steps(adc_tree):
         work = _run(work, step)
     return _processed(work)
 
 
-def _check_data(iq: Labelled, readouts: tuple[str, ...], x_axis: NDArray[Any]) -> None:
+def _check_data(iq: Batches, readouts: tuple[str, ...], x_axis: NDArray[Any]) -> None:
     if iq.axes != IQ_AXES:
         raise ProcessingError(f"IQ points have the axes {iq.axes}, expected {IQ_AXES}")
-    if iq.size("readout") != len(readouts):
-        raise ProcessingError(f"IQ points of {iq.size('readout')} readouts, named are {', '.join(readouts)}")
-    if iq.size("element") != len(x_axis):
-        raise ProcessingError(f"IQ points of {iq.size('element')} elements, the x axis has {len(x_axis)}")
+    if size(iq, "readout") != len(readouts):
+        raise ProcessingError(f"IQ points of {size(iq, 'readout')} readouts, named are {', '.join(readouts)}")
+    if size(iq, "element") != len(x_axis):
+        raise ProcessingError(f"IQ points of {size(iq, 'element')} elements, the x axis has {len(x_axis)}")
 
 
 def _run(work: Work, step: Step) -> Work:
@@ -138,7 +157,7 @@ def _run(work: Work, step: Step) -> Work:
         result = str(step.kwargs.get("result_name"))
         return leave_out(work, result, f"{step.name} left out, as {source} is")
     try:
-        return STEPS[step.type](work, **step.kwargs)
+        return STEPS[step.type](replace(work, step=f"{step.name} {step.kwargs}"), **step.kwargs)
     except ProcessingError as error:
         raise _at(step, error) from error
 
@@ -155,12 +174,17 @@ def _processed(work: Work) -> Processed:
         variables = {"state": state, "population": population, "population_err": error}
     if work.kept is not None:
         variables["kept"] = work.kept
+    points: dict[str, Batches] = {}
     for name, data in work.results.items():
-        if name not in (POINTS, chosen) and name not in work.stand_ins:
-            variables[name] = data
-            if name in work.errors:
-                variables[f"{name}_err"] = work.errors[name]
-    return Processed(variables, dict(work.fits), work.notes, _coordinates(work))
+        if name in (POINTS, chosen) or name in work.stand_ins:
+            continue
+        if not isinstance(data, Labelled):
+            points[name] = data
+            continue
+        variables[name] = data
+        if name in work.errors:
+            variables[f"{name}_err"] = work.errors[name]
+    return Processed(variables, dict(work.fits), work.notes, _coordinates(work), points)
 
 
 def _state(work: Work) -> tuple[str | None, Labelled | None]:
@@ -169,7 +193,7 @@ def _state(work: Work) -> tuple[str | None, Labelled | None]:
         if is_labels(data) and name not in work.heralds:
             return name, data
     for data in reversed(list(work.results.values())):
-        if data.axes == (*STATE_AXES, "trigger"):
+        if isinstance(data, Labelled) and data.axes == (*STATE_AXES, "trigger"):
             return None, data.take("trigger", -1)
     return None, None
 

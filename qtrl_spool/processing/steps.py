@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from qtrl_spool.axes import Labelled
+from qtrl_spool.axes import BATCHED, Batches, Labelled
 from qtrl_spool.errors import ProcessingError
 from qtrl_spool.processing import classification, counting, fitting
+from qtrl_spool.processing.streams import Data, changed, end_to_end, gather, picked, size, total
 from qtrl_spool.processing.work import (
     Bins,
     Run,
     Work,
+    held,
     leave_out,
+    levels_of,
     look_up,
     matrices_of,
     named_axis,
@@ -44,7 +47,7 @@ def iq_rotation(work: Work, *, angles: Any, input_name: Any = "Heterodyne", resu
     rows = rows_of(work, angles, "angles")
     if np.ndim(rows) != 1:
         raise ProcessingError("angles need one number (rad) for each readout")
-    turned = classification.rotate(iq, np.asarray(rows))
+    turned = changed(iq, lambda batch, _: classification.rotate(batch, np.asarray(rows)))
     return put(work, result_name or input_name, turned)
 
 
@@ -62,7 +65,13 @@ def gmm(
     widths = None if covariances is None else rows_of(work, covariances, "covariances")
     priors = None if weights is None else rows_of(work, weights, "weights")
     blobs = classification.mixture(rows_of(work, means, "means"), widths, priors)
-    labels = classification.classify(iq, blobs)
+    labels = gather(
+        iq,
+        lambda batch: classification.classify(batch, blobs),
+        end_to_end,
+        memory=work.memory,
+        key=work.step,
+    )
     work = put(replace(work, n_levels=blobs.n_levels), result_name, labels)
     for label, row in zip(work.readouts, labels.values, strict=True):
         n_lost = int((row == classification.DISCARDED).sum())
@@ -81,9 +90,15 @@ def axis_trigger_selector(
         if index is None:
             continue
         _check_index(data, name, index, parameter)
-        data = data.take(name, index)
+        data = _taken(data, name, index)
         error = None if error is None else error.take(name, index)
     return put(work, result_name, data, error)
+
+
+def _taken(data: Data, name: str, index: int) -> Data:
+    if name == BATCHED and not isinstance(data, Labelled):
+        return picked(data, index % size(data, name))
+    return changed(data, lambda part, _: part.take(name, index))
 
 
 def heralding(
@@ -110,9 +125,9 @@ def heralding(
         herald = str(herald_classified_name)
         stand_ins = ({str(result_name)} - {str(input_name)}) | {herald}
         return replace(work, stand_ins=work.stand_ins | stand_ins, heralds=work.heralds | {herald})
-    heralds = look_up(work, herald_classified_name, "herald_classified_name")
+    heralds = levels_of(work, herald_classified_name, "herald_classified_name")
     kept = counting.passing(heralds, int(numbers(target_state, "target_state")))
-    work = put(work, result_name, counting.discard(data, kept))
+    work = put(work, result_name, _discarded(data, kept))
     if work.kept is not None:
         kept = Labelled(kept.values & work.kept.values, kept.axes)
     work = replace(work, kept=kept, heralds=work.heralds | {str(herald_classified_name)})
@@ -122,13 +137,25 @@ def heralding(
 def average_axis(work: Work, *, input_name: Any, result_name: Any, axis: Any = 0) -> Work:
     """Average over one axis, leaving out what was discarded."""
     data = look_up(work, input_name)
-    mean, error = counting.average(data, named_axis(data, axis))
-    return put(work, result_name, mean, error)
+    name = named_axis(data, axis)
+    if isinstance(data, Labelled):
+        return put(work, result_name, *counting.average(data, name))
+    if name != BATCHED:
+        return put(work, result_name, changed(data, lambda batch, _: counting.average(batch, name)[0]))
+    moments = gather(
+        data,
+        lambda batch: counting.moments(batch, BATCHED),
+        total,
+        memory=work.memory,
+        key=work.step,
+    )
+    axes = tuple(other for other in data.axes if other != BATCHED)
+    return put(work, result_name, *counting.mean_and_error(moments, axes))
 
 
 def individual_correction(work: Work, *, corr_matrix: Any, input_name: Any, result_name: Any) -> Work:
     """Correct each readout's populations by the inverse of its readout matrix."""
-    labels = look_up(work, input_name)
+    labels = levels_of(work, input_name)
     matrices = matrices_of(work, corr_matrix, "corr_matrix")
     population, error = counting.individual(labels, matrices, work.n_levels)
     return replace(put(work, result_name, population, error), corrected=(population, error))
@@ -143,7 +170,7 @@ def correlated_bins(work: Work, *, resonators: Any, input_name: Any, result_name
             work, result_name, f"{result_name} left out: the sequence does not read {', '.join(missing)}"
         )
     rows = [work.readouts.index(label) for label in chosen]
-    labels = look_up(work, input_name)
+    labels = levels_of(work, input_name)
     bins, n = counting.joint_bins(labels, rows, work.n_levels, f"joint_{result_name}")
     bins, error = counting.joint(bins, n, None)
     work = put(work, result_name, bins, error)
@@ -154,9 +181,8 @@ def joint_correction(
     work: Work, *, corr_matrix: Any, input_name: Any, result_name: Any, resonators: Any = None
 ) -> Work:
     """Correct joint populations, readout by readout in the order in which they were binned."""
-    bins = look_up(work, input_name)
-    source = work.bins.get(str(input_name))
-    if source is None:
+    bins, source = look_up(work, input_name), work.bins.get(str(input_name))
+    if source is None or not isinstance(bins, Labelled):
         raise ProcessingError(
             f"input_name is {str(input_name)!r}, which CorrelatedBins did not make",
             hint=f"there are {', '.join(sorted(work.bins)) or 'none'}",
@@ -179,8 +205,7 @@ def save_measurement(work: Work, **_: Any) -> Work:
 def _fit_step(kind: str) -> Run:
     def fit_all(work: Work, *, input_name: Any = "corrected", plot: Any = None) -> Work:
         """Fit each readout's data against the x axis; an honest "no fit" where there is none."""
-        data = look_up(work, input_name)
-        counting.require(data, ("readout", "element"), f"{input_name} (to be fitted)")
+        data = held(work, input_name, ("readout", "element"), "what is fitted")
         if len(work.x_axis) < 3:
             return note(work, f"no fits: {len(work.x_axis)} elements are fewer than 3 points")
         fits = dict(work.fits)
@@ -192,9 +217,9 @@ def _fit_step(kind: str) -> Run:
     return fit_all
 
 
-def _iq(work: Work, name: Any) -> Labelled:
+def _iq(work: Work, name: Any) -> Batches:
     data = look_up(work, name)
-    if data.axes[:1] != ("readout",) or data.axes[-1:] != ("quadrature",):
+    if isinstance(data, Labelled) or data.axes[:1] != ("readout",) or data.axes[-1:] != ("quadrature",):
         raise ProcessingError(
             f"input_name is {str(name)!r}, whose axes are [{', '.join(data.axes)}], not IQ points"
         )
@@ -212,12 +237,19 @@ def _resonators(work: Work, resonators: Any) -> tuple[str, ...]:
     return chosen
 
 
-def _check_index(data: Labelled, name: str, index: Any, parameter: str) -> None:
+def _discarded(data: Data, kept: Labelled) -> Data:
+    """Return `data` with the shots marked that are not in `kept` [repetition, element]."""
+    return changed(
+        data, lambda part, repetitions: counting.discard(part, Labelled(kept.values[repetitions], kept.axes))
+    )
+
+
+def _check_index(data: Data, name: str, index: Any, parameter: str) -> None:
     if name not in data.axes:
         raise ProcessingError(f"{parameter} is {index!r}, but axis took the only axis, {name}")
-    size = data.size(name)
-    if not isinstance(index, int) or isinstance(index, bool) or not -size <= index < size:
-        raise ProcessingError(f"{parameter} is {index!r}, the axis {name} has {size}: 0 to {size - 1}")
+    n = size(data, name)
+    if not isinstance(index, int) or isinstance(index, bool) or not -n <= index < n:
+        raise ProcessingError(f"{parameter} is {index!r}, the axis {name} has {n}: 0 to {n - 1}")
 
 
 def _report_heralding(work: Work, kept: Labelled) -> Work:

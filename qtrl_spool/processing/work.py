@@ -1,22 +1,25 @@
 """What a chain has made so far, and how a step reads its parameters.
 
-A step is a function from one `Work` to the next. Rows of per-readout parameters (angles, means,
-corr_matrix, …) belong to the ``freq_labels`` of the Heterodyne step; `rows_of` picks those of the
-readouts that the sequence reads. Axis *numbers* in a configuration mean the arrays of 2019, which
-were kept per readout: `numbered_axes` gives the name for each number.
+A step is a function from one `Work` to the next. Results that are as large as the IQ points are
+`Batches`, changed when they are asked for; labels and whatever is smaller is held. Rows of
+per-readout parameters (angles, means, corr_matrix, …) belong to the ``freq_labels`` of the
+Heterodyne step; `rows_of` picks those of the readouts that the sequence reads. Axis *numbers* in a
+configuration mean the arrays of 2019, which were kept per readout: `numbered_axes` gives the name
+for each number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool.axes import STATE_AXES, Labelled
 from qtrl_spool.errors import ProcessingError, did_you_mean
+from qtrl_spool.processing.streams import Data, Memory
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ class Work:
         Triggers per element in the data.
     results:
         Every intermediate result under its name.
+    memory:
+        What was gathered of the batches, at this call and at earlier ones.
+    step:
+        The step that is at work and what it was told, as the key of what it gathers.
     errors:
         Standard errors of the results that have them.
     bins:
@@ -77,7 +84,9 @@ class Work:
     labels: tuple[str, ...]
     x_axis: NDArray[np.float64]
     n_triggers: int
-    results: Mapping[str, Labelled]
+    results: Mapping[str, Data]
+    memory: Memory = field(default_factory=Memory)
+    step: str = ""
     errors: Mapping[str, Labelled] = field(default_factory=dict)
     bins: Mapping[str, Bins] = field(default_factory=dict)
     n_levels: int = 2
@@ -90,7 +99,7 @@ class Work:
     notes: tuple[str, ...] = ()
 
 
-def look_up(work: Work, name: Any, parameter: str = "input_name") -> Labelled:
+def look_up(work: Work, name: Any, parameter: str = "input_name") -> Data:
     """Return the result called `name`; the error names the near misses."""
     key = str(name)
     if key not in work.results:
@@ -101,7 +110,26 @@ def look_up(work: Work, name: Any, parameter: str = "input_name") -> Labelled:
     return work.results[key]
 
 
-def put(work: Work, name: Any, data: Labelled, error: Labelled | None = None) -> Work:
+def held(work: Work, name: Any, axes: tuple[str, ...], what: str, parameter: str = "input_name") -> Labelled:
+    """Return the result called `name`, which has to be in memory and to have the `axes`."""
+    data = look_up(work, name, parameter)
+    if data.axes != axes or not isinstance(data, Labelled):
+        raise ProcessingError(
+            f"{parameter} is {str(name)!r} with the axes [{', '.join(data.axes)}], "
+            f"expected [{', '.join(axes)}] of {what}"
+        )
+    return data
+
+
+def levels_of(work: Work, name: Any, parameter: str = "input_name") -> Labelled:
+    """Return the labels of levels called `name`, one for each shot."""
+    data = held(work, name, STATE_AXES, "labels of levels", parameter)
+    if not is_labels(data):
+        raise ProcessingError(f"{parameter} is {str(name)!r}, which holds numbers, not labels of levels")
+    return data
+
+
+def put(work: Work, name: Any, data: Data, error: Labelled | None = None) -> Work:
     """Return `work` with the result `name`, the last one made."""
     key = str(name)
     results = {other: value for other, value in work.results.items() if other != key} | {key: data}
@@ -121,9 +149,11 @@ def leave_out(work: Work, name: Any, sentence: str) -> Work:
     return note(replace(work, left_out=work.left_out | {str(name)}), sentence)
 
 
-def is_labels(data: Labelled) -> bool:
+def is_labels(data: Data) -> TypeGuard[Labelled]:
     """Tell whether `data` are labels of levels, one for each shot."""
-    return data.axes == STATE_AXES and bool(np.issubdtype(data.values.dtype, np.integer))
+    if not isinstance(data, Labelled) or data.axes != STATE_AXES:
+        return False
+    return bool(np.issubdtype(data.values.dtype, np.integer))
 
 
 def readout_label(label: Any) -> str:
@@ -174,13 +204,13 @@ def matrices_of(
     return matrices
 
 
-def numbered_axes(data: Labelled) -> tuple[str, ...]:
+def numbered_axes(data: Data) -> tuple[str, ...]:
     """Return the axes in the order that a configuration numbers them: per readout, quadrature first."""
     rest = tuple(name for name in data.axes if name not in ("readout", "quadrature"))
     return ("quadrature", *rest) if "quadrature" in data.axes else rest
 
 
-def named_axis(data: Labelled, axis: Any, parameter: str = "axis") -> str:
+def named_axis(data: Data, axis: Any, parameter: str = "axis") -> str:
     """Return the name of the axis that a configuration gives by number or by name."""
     names = numbered_axes(data)
     if isinstance(axis, str) and axis in names:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qtrl_spool.axes import QUADRATURES, Labelled
+from qtrl_spool.axes import QUADRATURES, Labelled, whole
 from qtrl_spool.errors import InternalError
 from qtrl_spool.results import layout
 
@@ -97,7 +97,10 @@ def _variables(
     variables = {
         name: _Variable(data, *layout.LONG_NAMES[name]) for name, data in given.items() if data is not None
     }
-    results = {} if processed is None else processed.variables
+    results: dict[str, Labelled] = {}
+    if processed is not None:
+        results |= processed.variables
+        results |= {name: whole(batches) for name, batches in processed.points.items()}
     reserved = set(layout.DIMENSIONS) | {layout.DOCUMENTS, "iq", "raw"}
     for name, data in results.items():
         clean = layout.variable_name(name, reserved | set(variables) | set(data.axes))

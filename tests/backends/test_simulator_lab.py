@@ -9,6 +9,7 @@ import pytest
 from scipy.optimize import curve_fit
 
 from qtrl_spool import experiments
+from qtrl_spool.axes import InMemory
 from qtrl_spool.backends import Measurement
 from qtrl_spool.backends.simulator import Simulator
 from qtrl_spool.backends.simulator.chip import chip_of, simulator_document
@@ -40,7 +41,7 @@ def processed(config, sequence, n_reps: int = 1000):
     backend = Simulator()
     backend.arm(backend.prepare(Measurement(program, config, settings, triggers, labels)))
     iq = backend.acquire(0, lambda: False).iq
-    return process(iq, config.adc, readouts=labels, x_axis=np.asarray(sequence.x_axis))
+    return process(InMemory((iq,)), config.adc, readouts=labels, x_axis=np.asarray(sequence.x_axis))
 
 
 def seeded(folder: Path):

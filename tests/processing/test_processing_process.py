@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qtrl_spool.axes import IQ_AXES, POPULATION_AXES, STATE_AXES, Labelled
+from qtrl_spool.axes import IQ_AXES, POPULATION_AXES, STATE_AXES, InMemory, Labelled
 from qtrl_spool.errors import ProcessingError
 from qtrl_spool.processing import process
 
 X = np.arange(51) * 0.02
 FOUR = ("R5", "R6", "R7", "R0")
+
+
+def processed(iq, adc_tree, **kwargs):
+    """Process points that came in one batch."""
+    return process(InMemory((iq,)), adc_tree, **kwargs)
 
 
 def rabi(n=1):
@@ -27,7 +32,7 @@ def enabled(tree):
 @pytest.fixture(scope="module")
 def lab_result(lab_adc, lab_chip):
     shots = lab_chip.shots(rabi(4), FOUR, n_reps=500, herald=0.05)
-    return process(lab_chip.points(shots, FOUR), lab_adc, readouts=FOUR, x_axis=X)
+    return processed(lab_chip.points(shots, FOUR), lab_adc, readouts=FOUR, x_axis=X)
 
 
 def test_the_lab_s_chain_finds_the_oscillation_of_every_qubit(lab_result):
@@ -45,7 +50,7 @@ def test_the_lab_s_chain_makes_the_variables_of_the_contract(lab_result):
     assert found["population"] == found["population_err"] == (POPULATION_AXES, "float32")
     assert found["kept"] == (("repetition", "element"), "bool")
     assert found["averaged"] == found["corrected"] == (("readout", "element"), "float32")
-    assert found["Heralded_Heterodyne"] == (IQ_AXES, "float32")
+    assert lab_result.points["Heralded_Heterodyne"].axes == IQ_AXES
 
 
 def test_the_lab_s_selected_level_is_level_one_of_the_population(lab_result):
@@ -67,7 +72,7 @@ def test_discarded_shots_are_minus_one_in_the_state_and_say_so_in_kept(lab_resul
 
 def test_a_sequence_that_reads_one_qubit_uses_that_qubit_s_rows(lab_adc, lab_chip):
     shots = lab_chip.shots(rabi(), ("R6",), n_reps=500)
-    result = process(lab_chip.points(shots, ("R6",)), lab_adc, readouts=("R6",), x_axis=X)
+    result = processed(lab_chip.points(shots, ("R6",)), lab_adc, readouts=("R6",), x_axis=X)
     excited = result.variables["population"].values[0, 1]
     assert np.abs(excited - rabi()[0]).max() < 0.1
     assert list(result.fits) == ["R6"]
@@ -75,9 +80,9 @@ def test_a_sequence_that_reads_one_qubit_uses_that_qubit_s_rows(lab_adc, lab_chi
 
 def test_a_sequence_without_herald_skips_heralding_and_says_so(lab_adc, lab_chip):
     shots = lab_chip.shots(rabi(), ("R6",), n_reps=200, herald=None)
-    result = process(lab_chip.points(shots, ("R6",)), lab_adc, readouts=("R6",), x_axis=X)
+    result = processed(lab_chip.points(shots, ("R6",)), lab_adc, readouts=("R6",), x_axis=X)
     assert result.notes == ("heralding skipped: the sequence has no herald trigger, every shot is kept",)
-    assert not {"kept", "Herald_Classified", "Heralded_Heterodyne"} & set(result.variables)
+    assert not {"kept", "Herald_Classified", "Heralded_Heterodyne"} & {*result.variables, *result.points}
     assert (result.variables["state"].values >= 0).all()
     assert np.abs(result.variables["population"].values[0, 1] - rabi()[0]).max() < 0.2
 
@@ -90,7 +95,7 @@ def test_heralding_gives_back_the_contrast_that_a_hot_qubit_loses(adc, chip):
     shots = np.stack([herald, excited], axis=-1)
     adc["processing"]["05_advanced_readout"]["08_readout_corr"]["enable"] = False
     adc["processing"]["05_advanced_readout"]["09_select"]["enable"] = False
-    result = process(chip.points(shots, ("R3",)), adc, readouts=("R3",), x_axis=np.arange(2.0))
+    result = processed(chip.points(shots, ("R3",)), adc, readouts=("R3",), x_axis=np.arange(2.0))
     np.testing.assert_allclose(result.variables["population"].values[0, 1], [0, 1], atol=1e-3)
 
 
@@ -98,7 +103,7 @@ def test_b20_heralding_keeps_shots_from_the_whole_run_not_only_the_last(adc, chi
     herald = np.zeros((1, 100, 2), int)
     herald[0, 50:, 1] = 1
     shots = np.stack([herald, np.zeros_like(herald)], axis=-1)
-    kept = process(chip.points(shots, ("R3",)), adc, readouts=("R3",), x_axis=np.arange(2.0)).variables[
+    kept = processed(chip.points(shots, ("R3",)), adc, readouts=("R3",), x_axis=np.arange(2.0)).variables[
         "kept"
     ]
     assert kept.values[:, 0].all()
@@ -110,7 +115,7 @@ def test_b20_an_element_in_which_no_shot_passes_is_named_and_has_no_population(a
     herald = np.zeros((2, 50, 3), int)
     herald[1, :, 2] = 1
     shots = np.stack([herald, np.ones_like(herald)], axis=-1)
-    result = process(chip.points(shots, ("R3", "R1")), adc, readouts=("R3", "R1"), x_axis=np.arange(3.0))
+    result = processed(chip.points(shots, ("R3", "R1")), adc, readouts=("R3", "R1"), x_axis=np.arange(3.0))
     assert "no shot passed heralding in element 2: no populations there" in result.notes
     population = result.variables["population"].values
     assert np.isnan(population[..., 2]).all()
@@ -120,7 +125,7 @@ def test_b20_an_element_in_which_no_shot_passes_is_named_and_has_no_population(a
 def test_b5_the_lab_s_joint_steps_find_the_joint_populations_of_unequal_readouts(lab_adc, lab_chip):
     excited = np.array([[1.0], [0.0], [1.0], [0.5]])
     shots = lab_chip.shots(excited, FOUR, n_reps=20_000)
-    result = process(lab_chip.points(shots, FOUR), enabled(lab_adc), readouts=FOUR, x_axis=np.arange(1.0))
+    result = processed(lab_chip.points(shots, FOUR), enabled(lab_adc), readouts=FOUR, x_axis=np.arange(1.0))
     corrected = result.variables["5670_corrected"]
     assert corrected.axes == ("joint_5670", "element")
     found = dict(zip(result.coordinates["joint_5670"], corrected.values[:, 0], strict=True))
@@ -136,7 +141,7 @@ def test_b5_the_lab_s_joint_steps_find_the_joint_populations_of_unequal_readouts
 def test_joint_steps_of_qubits_that_are_not_read_are_left_out_and_say_so(lab_adc, lab_chip):
     readouts = ("R5", "R6")
     shots = lab_chip.shots(rabi(2), readouts, n_reps=50)
-    result = process(lab_chip.points(shots, readouts), enabled(lab_adc), readouts=readouts, x_axis=X)
+    result = processed(lab_chip.points(shots, readouts), enabled(lab_adc), readouts=readouts, x_axis=X)
     assert "56_corrected" in result.variables
     assert "67" not in result.variables
     assert "67 left out: the sequence does not read R7" in result.notes
@@ -144,7 +149,7 @@ def test_joint_steps_of_qubits_that_are_not_read_are_left_out_and_say_so(lab_adc
 
 def test_fewer_than_three_points_are_not_fitted_and_the_result_says_so(lab_adc, lab_chip):
     shots = lab_chip.shots(rabi()[:, :2], ("R6",), n_reps=20)
-    result = process(lab_chip.points(shots, ("R6",)), lab_adc, readouts=("R6",), x_axis=X[:2])
+    result = processed(lab_chip.points(shots, ("R6",)), lab_adc, readouts=("R6",), x_axis=X[:2])
     assert result.fits == {}
     assert "no fits: 2 elements are fewer than 3 points" in result.notes
 
@@ -152,7 +157,7 @@ def test_fewer_than_three_points_are_not_fitted_and_the_result_says_so(lab_adc, 
 def test_points_that_are_not_finite_are_counted_in_a_note(adc, chip):
     iq = chip.points(np.zeros((1, 10, 1, 2), int), ("R3",))
     iq.values[0, 4, 0, 1, 0] = np.nan
-    result = process(iq, adc, readouts=("R3",), x_axis=np.zeros(1))
+    result = processed(iq, adc, readouts=("R3",), x_axis=np.zeros(1))
     assert "1 of 20 points of R3 are not finite: left out" in result.notes
     assert (result.variables["state"].values < 0).sum() == 1
 
@@ -161,13 +166,13 @@ def test_without_a_correction_the_population_is_that_of_the_state(adc, chip):
     del adc["processing"]["05_advanced_readout"]
     shots = np.zeros((1, 40, 2, 1), int)
     shots[0, :10, 1] = 1
-    result = process(chip.points(shots, ("R1",)), adc, readouts=("R1",), x_axis=np.arange(2.0))
+    result = processed(chip.points(shots, ("R1",)), adc, readouts=("R1",), x_axis=np.arange(2.0))
     np.testing.assert_allclose(result.variables["population"].values[0, 1], [0, 0.25])
     np.testing.assert_allclose(result.variables["population_err"].values[0, 1], [0, np.sqrt(0.1875 / 40)])
 
 
 def test_a_configuration_without_a_chain_makes_nothing(chip):
-    result = process(
+    result = processed(
         chip.points(np.zeros((1, 2, 2, 1), int), ("R3",)), {}, readouts=("R3",), x_axis=np.arange(2.0)
     )
     assert (result.variables, result.fits) == ({}, {})
@@ -176,7 +181,7 @@ def test_a_configuration_without_a_chain_makes_nothing(chip):
 def test_the_data_are_not_changed(adc, chip):
     iq = chip.points(np.zeros((1, 5, 2, 2), int), ("R3",))
     before = iq.values.copy()
-    process(iq, adc, readouts=("R3",), x_axis=np.arange(2.0))
+    processed(iq, adc, readouts=("R3",), x_axis=np.arange(2.0))
     np.testing.assert_array_equal(iq.values, before)
 
 
@@ -237,7 +242,7 @@ def test_a_step_that_cannot_do_what_it_is_told_names_step_and_parameter(
     adc["processing"][category][name]["kwargs"].update(kwargs)
     iq = chip.points(np.zeros((2, 5, 3, 2), int), ("R3", "R1"))
     with pytest.raises(ProcessingError, match=said) as caught:
-        process(iq, adc, readouts=("R3", "R1"), x_axis=np.arange(3.0))
+        processed(iq, adc, readouts=("R3", "R1"), x_axis=np.arange(3.0))
     assert name in caught.value.where
 
 
@@ -259,12 +264,12 @@ def test_a_joint_correction_of_other_readouts_than_were_binned_is_refused(adc, c
     }
     iq = chip.points(np.zeros((2, 5, 3, 2), int), ("R3", "R1"))
     with pytest.raises(ProcessingError, match="resonators are R1, 13 was binned from R1, R3"):
-        process(iq, adc, readouts=("R3", "R1"), x_axis=np.arange(3.0))
+        processed(iq, adc, readouts=("R3", "R1"), x_axis=np.arange(3.0))
 
 
 def test_points_that_disagree_with_the_readouts_or_the_x_axis_are_refused(adc):
     iq = Labelled(np.zeros((1, 5, 3, 2, 2), np.float32), IQ_AXES)
     with pytest.raises(ProcessingError, match="IQ points of 1 readouts"):
-        process(iq, adc, readouts=("R3", "R1"), x_axis=np.arange(3.0))
+        processed(iq, adc, readouts=("R3", "R1"), x_axis=np.arange(3.0))
     with pytest.raises(ProcessingError, match="3 elements, the x axis has 4"):
-        process(iq, adc, readouts=("R3",), x_axis=np.arange(4.0))
+        processed(iq, adc, readouts=("R3",), x_axis=np.arange(4.0))
