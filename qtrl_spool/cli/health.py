@@ -21,9 +21,11 @@ def doctor(spool: str, as_json: bool) -> int:
 
     from qtrl_spool.spool.doctor import WRONG, examine
     from qtrl_spool.spool.layout import Layout
+    from qtrl_spool.spool.probe import DEADLINE_S, within
 
+    layout = within(DEADLINE_S, lambda: Layout.of(spool), f"looking for {spool}")
     found = []
-    for each in examine(Layout.of(spool), now=datetime.now(UTC)):
+    for each in examine(layout, now=datetime.now(UTC)):
         found.append(each)
         if not as_json:
             verdict = click.style(f"{each.verdict:<5}", fg=_COLOURS[each.verdict])

@@ -11,6 +11,7 @@
     steering.py  requests/  → cancel, hold, release, move, configuration updates
     recovery.py  what a server that died left behind
     wake.py      watchdog events, as hints
+    watching.py  what the storage is, and how to notice what happens in it
 """
 
 from qtrl_spool.server.loop import Server

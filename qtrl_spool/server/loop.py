@@ -24,6 +24,7 @@ from qtrl_spool.backends import Backend
 from qtrl_spool.config import ConfigStore, Configuration
 from qtrl_spool.errors import StorageError
 from qtrl_spool.job import utc
+from qtrl_spool.server import watching
 from qtrl_spool.server.intake import Intake
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.recovery import Watch, recover, take_over
@@ -76,6 +77,7 @@ class Server:
         self.settings: Settings = read_settings(layout.mark)
         self._drain = drain
         self._events = events
+        self._watching: str | None = None
         self._backend_name = backend_name
         durable = self.settings.durable
         self._journal = Journal(layout, name, durable=durable)
@@ -126,8 +128,9 @@ class Server:
             recover(self.layout, self._outcome, self.name)
             self._worker.begin()
             _log.info("server %r serves %s with backend %r", self.name, self.layout.root, self._backend_name)
-            if self._events:
-                self._wake.watch(self._watched())
+            self._watching = watching.watch(
+                self.layout, self.settings, self._wake, self._watched(), events=self._events
+            )
             try:
                 while not self._over():
                     self.step()
@@ -285,6 +288,7 @@ class Server:
             "running": self._running.job_id,
             "config_version": self._store.current().version,
             "config_refused": self._config_refused,
+            "watching": self._watching,
             "trouble": self._troubles[0] if self._troubles else None,
         }
 

@@ -41,8 +41,8 @@ class Wake(FileSystemEventHandler):
         self._observer = Observer()
         self._renamed: set[str] = set()
 
-    def watch(self, folders: Iterable[Path]) -> None:
-        """Start to watch `folders` and all below them; where that cannot be had, scans must do."""
+    def watch(self, folders: Iterable[Path]) -> bool:
+        """Start to watch `folders` and all below them; False where that cannot be had: scans must do."""
         _hurry()
         try:
             for folder in folders:
@@ -50,6 +50,8 @@ class Wake(FileSystemEventHandler):
             self._observer.start()
         except OSError as error:
             _log.warning("no file events here (%s): scanning only", error)
+            return False
+        return True
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Wake the main loop: something changed."""

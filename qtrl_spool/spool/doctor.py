@@ -1,8 +1,10 @@
 """Tries this storage and looks at this spool: what is fine, what is wrong, what to change.
 
-Owns nothing; ``spool.trials`` tries the storage. Called by ``qtrl-spool doctor``; it needs no server.
+Owns nothing; ``spool.probe`` and ``spool.trials`` try the storage. Called by ``qtrl-spool doctor``; it
+needs no server.
 
-Fails: only if there is no spool; what goes wrong while it looks is a finding.
+Fails: only if there is no spool; what goes wrong while it looks is a finding. A storage that does not
+answer is told after a deadline, and nothing else is then looked at.
 """
 
 from __future__ import annotations
@@ -17,23 +19,24 @@ from typing import Any
 from qtrl_spool import fs
 from qtrl_spool.errors import QtrlSpoolError
 from qtrl_spool.job import State, is_id, parse_final_name
-from qtrl_spool.spool import tickets
+from qtrl_spool.spool import probe, tickets
 from qtrl_spool.spool.find import is_arriving
 from qtrl_spool.spool.findings import FINE, NOTE, WRONG, Finding
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.servers import heartbeats, looks_alive
 from qtrl_spool.spool.settings import Settings, read_settings
-from qtrl_spool.spool.trials import space, storage
+from qtrl_spool.spool.trials import storage as tried
 
 __all__ = ["FINE", "NOTE", "WRONG", "Finding", "examine"]
 
 _RECENT_DAYS = 7
 _SHOWN = 3
 _N_LOOKS, _BETWEEN_LOOKS_S = 3, 0.1
+_N_WRITES = 5
 
 
-def examine(layout: Layout, *, now: datetime) -> Iterator[Finding]:
+def examine(layout: Layout, *, now: datetime, deadline_s: float = probe.DEADLINE_S) -> Iterator[Finding]:
     """Yield what is found, one thing after another.
 
     Parameters
@@ -42,13 +45,19 @@ def examine(layout: Layout, *, now: datetime) -> Iterator[Finding]:
         The spool.
     now:
         The time, timezone-aware.
+    deadline_s:
+        How long (s) the storage may take to answer.
     """
+    try:
+        probe.within(deadline_s, lambda: fs.names(layout.root), f"listing {layout.root}")
+    except QtrlSpoolError as error:
+        yield Finding("storage", WRONG, error.message, error.hint)
+        return
     looks: tuple[Callable[[Layout, datetime], Iterator[Finding]], ...] = (
         _settings,
         _folders,
         _permissions,
-        storage,
-        space,
+        _storage,
         _servers,
         _drops,
         _tickets,
@@ -67,6 +76,14 @@ def _settings(layout: Layout, now: datetime) -> Iterator[Finding]:
     yield Finding("spool.yaml", FINE, f"durability {settings.durability}, lease {settings.lease_s:g} s")
 
 
+def _storage(layout: Layout, now: datetime) -> Iterator[Finding]:
+    del now
+    found = probe.look(layout, n_writes=_N_WRITES)
+    yield from probe.findings(found, _settings_or_defaults(layout))
+    if found.trouble is None:
+        yield from probe.within(probe.DEADLINE_S, lambda: list(tried(layout)), "trying renames and locks")
+
+
 def _folders(layout: Layout, now: datetime) -> Iterator[Finding]:
     del now
     missing = [folder.name for folder in (*layout.folders, layout.config) if not folder.is_dir()]
@@ -82,7 +99,10 @@ def _permissions(layout: Layout, now: datetime) -> Iterator[Finding]:
     narrow = [box for box in layout.drop_boxes if box not in shut and _only_its_owners(box)]
     if shut:
         yield Finding(
-            "permissions", WRONG, f"you cannot write to {_below(layout, shut)}", "join the group that owns it"
+            "permissions",
+            WRONG,
+            f"you cannot write to {_below(layout, shut)}",
+            "join the group that owns it, or mount the share read-write",
         )
     if narrow:
         remedy = f"chmod g+w {' '.join(map(str, narrow))}"
@@ -117,11 +137,15 @@ def _servers(layout: Layout, now: datetime) -> Iterator[Finding]:
         yield Finding("servers", NOTE, "no server is running", "start 'qtrl-spool serve'")
 
 
-def _lease_s(layout: Layout) -> float:
+def _settings_or_defaults(layout: Layout) -> Settings:
     try:
-        return read_settings(layout.mark).lease_s
+        return read_settings(layout.mark)
     except QtrlSpoolError:
-        return Settings().lease_s
+        return Settings()
+
+
+def _lease_s(layout: Layout) -> float:
+    return _settings_or_defaults(layout).lease_s
 
 
 def _server(beat: dict[str, Any], is_alive: bool) -> Iterator[Finding]:
@@ -135,7 +159,8 @@ def _server(beat: dict[str, Any], is_alive: bool) -> Iterator[Finding]:
         )  # fmt: skip
     if not is_alive:
         return
-    yield Finding(name, FINE, f"alive: {who}, backend {beat.get('backend')}")
+    told = f"alive: {who}, backend {beat.get('backend')}, watching by {beat.get('watching')}"
+    yield Finding(name, FINE, told)
     if beat.get("trouble"):
         yield Finding(
             name, WRONG, f"has trouble: {beat['trouble']}", "it goes on by itself when that is mended"

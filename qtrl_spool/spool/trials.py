@@ -1,168 +1,188 @@
-"""Tries a storage: durable writes, renames, locks, the clock, whose a file is, space.
+"""Tries what a storage does beyond `spool.probe`: renames, links, names, and what a second process sees.
 
 Owns nothing: it writes into a temporary folder of ``requests/``, which everybody who may use the spool
-can write to, and takes it away again. Called by ``spool.doctor``.
+can write to, and takes it away again. Called by ``spool.doctor``, under a deadline.
 
-Known limits: it tries the storage from this machine alone. That two machines see each other's locks and
-files in time can only be seen with two machines. Whether a file of one user is shown as another's can
-only be tried by root.
+Known limits: both processes are on this machine. That two machines see each other's locks and files in
+time can only be seen with two machines; what their kinds of mount are known for is in ``spool.mounts``.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 from qtrl_spool import fs
+from qtrl_spool.errors import StorageError
 from qtrl_spool.spool.findings import FINE, NOTE, WRONG, Finding
 from qtrl_spool.spool.layout import Layout
 
-_SLOW_WRITE_S = 0.2
-_LEAST_FREE_BYTES = 1_000_000_000
-_SKEW_S = 2.0
-_N_WRITES = 5
-_SOMEBODY = 65000
+_LATE_S = 1.0
+_LONGEST_NAME = 255
+_WITNESS = Path(__file__).with_name("witness.py")
 
 
-def storage(layout: Layout, now: datetime) -> Iterator[Finding]:
+def storage(layout: Layout) -> Iterator[Finding]:
     """Yield what trials in a temporary folder of ``requests/`` find."""
-    if not os.access(layout.requests, os.W_OK | os.X_OK):
-        yield Finding("storage", NOTE, f"not tried: you may not write to {layout.requests}")
-        return
     folder = fs.temporary_name(layout.requests / "doctor")
-    fs.make_folder(folder)
+    fs.make_folder(folder, durable=False)
+    trials: tuple[Callable[[Path], Iterator[Finding]], ...] = (_renaming, _linking, _names, _second_process)
     try:
-        yield _writing(folder)
-        yield _renaming(folder)
-        yield _locking(folder)
-        yield _clock(folder, now)
-        yield from _ownership(layout, folder)
+        for trial in trials:
+            place = folder / trial.__name__.strip("_")
+            fs.make_folder(place, durable=False)
+            yield from trial(place)
     finally:
         fs.remove(folder)
 
 
-def _writing(folder: Path) -> Finding:
-    costs = []
-    for n in range(_N_WRITES):
-        begin = time.perf_counter()
-        fs.replace(folder / f"written{n}", b"x" * 1000)
-        costs.append(time.perf_counter() - begin)
-    cost = sorted(costs)[len(costs) // 2]
-    said = f"a durable write takes {cost * 1e3:.1f} ms"
-    if cost > _SLOW_WRITE_S:
-        return Finding(
-            "writing", NOTE, said, "the storage is slow; durability: fast in spool.yaml syncs nothing"
-        )
-    return Finding("writing", FINE, said)
-
-
-def _renaming(folder: Path) -> Finding:
+def _renaming(folder: Path) -> Iterator[Finding]:
     source, target = folder / "source", folder / "below" / "target"
-    fs.make_folder(target.parent)
+    fs.make_folder(target.parent, durable=False)
     fs.replace(source, b"1")
     moved = fs.move(source, target) and not fs.exists(source) and fs.read(target) == b"1"
     fs.replace(target, b"2")
     if moved and fs.read(target) == b"2" and fs.names(target.parent) == ["target"]:
-        return Finding("renaming", FINE, "within and between directories, and over what is there")
-    return Finding("renaming", WRONG, "a rename did not do what it said", "put the spool on other storage")
+        yield Finding("renaming", FINE, "within and between directories, and over what is there")
+    else:
+        yield Finding("renaming", WRONG, "a rename did not do what it said", "put the spool on other storage")
 
 
-def _locking(folder: Path) -> Finding:
-    from filelock import FileLock, Timeout
-
-    path = folder / "lock"
-    first, second = (FileLock(path, thread_local=False, fallback_to_soft=False) for _ in range(2))
+def _linking(folder: Path) -> Iterator[Finding]:
+    """Try a hard link; nothing here needs one, but who copies or backs up a spool wants to know."""
+    fs.replace(folder / "file", b"")
     try:
-        with first:
-            second.acquire(timeout=0)
-    except Timeout:
-        return Finding(
-            "locks", FINE, "exclude on this machine; who owns a job is decided by a rename, not by them"
+        os.link(folder / "file", folder / "link")
+    except OSError as error:
+        yield Finding("links", FINE, f"hard links cannot be had ({error.strerror}); nothing here needs them")
+    else:
+        yield Finding("links", FINE, "hard links can be had; nothing here needs them")
+
+
+# ---------------------------------------------------------------- names
+
+
+def _names(folder: Path) -> Iterator[Finding]:
+    said, notes = [], []
+    if _is_made(folder / ("n" * _LONGEST_NAME)):
+        said.append(f"up to {_LONGEST_NAME} bytes long")
+    else:
+        notes.append(f"a name of {_LONGEST_NAME} bytes is refused: drops with long names cannot be put here")
+    fs.replace(folder / "Case", b"")
+    if fs.exists(folder / "case"):
+        notes.append("upper and lower case are not told apart: two drops that differ in nothing else are one")
+    else:
+        said.append("upper and lower case are told apart")
+    if not _is_made(folder / "\N{GREEK SMALL LETTER PSI}: a \\ b?"):
+        notes.append("some characters are refused in names, such as ':', '?' or letters beyond ASCII")
+    if said:
+        yield Finding("names", FINE, "; ".join(said))
+    for note in notes:
+        yield Finding("names", NOTE, note)
+
+
+def _is_made(path: Path) -> bool:
+    """Return whether a file of that name can be made and is then listed under it."""
+    try:
+        fs.write_new(path, b"", durable=False)
+    except StorageError:
+        return False
+    return path.name in fs.names(path.parent)
+
+
+# ---------------------------------------------------------------- a second process
+
+
+class _Witness:
+    """The second process, see `qtrl_spool.spool.witness`."""
+
+    def __enter__(self) -> _Witness:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_WITNESS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def ask(self, what: str, path: Path) -> None:
+        """Send one request."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(json.dumps([what, str(path)]) + "\n")
+            self._process.stdin.flush()
+
+    def answer(self) -> dict[str, Any]:
+        """Return the next line that it says."""
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        if not line:
+            raise StorageError("a second process could not look at the storage", hint="run the doctor again")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+
+def _second_process(folder: Path) -> Iterator[Finding]:
+    with _Witness() as witness:
+        yield _locking(folder / "lock", witness)
+        yield _seeing(folder, witness)
+
+
+def _locking(path: Path, witness: _Witness) -> Finding:
+    from filelock import FileLock
+
+    ours = FileLock(path, thread_local=False, fallback_to_soft=False, preserve_lock_file=True)
+    try:
+        with ours:
+            witness.ask("lock", path)
+            held = witness.answer()
     except (OSError, NotImplementedError) as error:
         return Finding("locks", WRONG, f"cannot be had: {error}", "mount the share with locks")
-    second.release()
+    witness.ask("lock", path)
+    free = witness.answer()
+    if held["got"]:
+        said, remedy = "two processes got the same lock", "mount the share with locks, not with nolock"
+        return Finding("locks", WRONG, said, remedy)
+    if held["error"] or not free["got"]:
+        said = f"a second process cannot get one: {held['error'] or free['error'] or 'it stays locked'}"
+        return Finding("locks", WRONG, said, "mount the share with locks")
+    said = "exclude a second process on this machine; who owns a job is decided by a rename, not by them"
+    return Finding("locks", FINE, said)
+
+
+def _seeing(folder: Path, witness: _Witness) -> Finding:
+    made = _delay(folder / "made", witness, lambda path: fs.write_new(path, b"x"))
+    renamed = _delay(folder / "renamed", witness, lambda path: fs.replace(path, b"x"))
+    if made is None or renamed is None:
+        said = "a second process on this machine did not see a new file within 5 s"
+        return Finding("visibility", WRONG, said, "mount the share without such a cache")
+    said = (
+        f"a second process on this machine sees a new file after {made * 1e3:.1f} ms, "
+        f"a renamed one after {renamed * 1e3:.1f} ms"
+    )
+    late = max(made, renamed) > _LATE_S
     return Finding(
-        "locks", WRONG, "two processes got the same lock", "mount the share with locks, not with nolock"
+        "visibility", NOTE if late else FINE, said, "drops wait so long to be taken" if late else None
     )
 
 
-def _clock(folder: Path, now: datetime) -> Finding:
-    path = folder / "clock"
-    begin = time.time()
-    fs.replace(path, b"")
-    facts = fs.facts(path)
-    skew = 0.0 if facts is None else facts.st_mtime - (begin + time.time()) / 2
-    said = f"that of the storage differs from this machine's ({now:%H:%M:%S} UTC) by {abs(skew):.1f} s"
-    if abs(skew) > _SKEW_S:
-        return Finding("clock", NOTE, said, "let both machines follow the same time server")
-    return Finding("clock", FINE, said)
-
-
-def _ownership(layout: Layout, folder: Path) -> Iterator[Finding]:
-    if not hasattr(os, "geteuid"):
-        return
-    path = folder / "owner"
-    fs.replace(path, b"")
-    made = _owner(path)
-    given = _given_away(path) if os.geteuid() == 0 else None
-    others = {_owner(each) for each in (layout.mark, *layout.drop_boxes)} - {made}
-    yield ownership(os.geteuid(), made, given, has_others=bool(others))
-
-
-def _owner(path: Path) -> int:
-    facts = fs.facts(path)
-    return -1 if facts is None else facts.st_uid
-
-
-def _given_away(path: Path) -> int | None:
-    """Return whose file root's is after root gave it to `_SOMEBODY`; None if root may not."""
-    try:
-        os.chown(path, _SOMEBODY, -1)
-    except OSError:
-        return None
-    return _owner(path)
-
-
-def ownership(user: int, made: int, given: int | None, *, has_others: bool) -> Finding:
-    """Return whether the storage tells apart whose a file is.
-
-    Parameters
-    ----------
-    user:
-        Number of the user who tries.
-    made:
-        Whose file one is that this user made.
-    given:
-        Whose it is after root gave it to `_SOMEBODY`; None if nobody could.
-    has_others:
-        Whether there are files of others.
-    """
-    if given not in (None, _SOMEBODY) or made != user:
-        shown = made if made != user else given
-        return Finding(
-            "ownership",
-            NOTE,
-            f"off: the storage shows a file of user {user if made != user else _SOMEBODY} as user {shown}'s, "
-            "so that anybody can steer everybody's jobs",
-            "mount it with the users' own numbers (not with uid=, all_squash or their like)",
-        )
-    if given is None and not has_others:
-        return Finding(
-            "ownership", FINE, "a file of yours is shown as yours; others' are to be seen by root alone"
-        )
-    return Finding("ownership", FINE, "the storage tells apart whose a file is")
-
-
-def space(layout: Layout, now: datetime) -> Iterator[Finding]:
-    """Yield how much space is left."""
-    del now
-    free = fs.free_bytes(layout.root)
-    said = f"{free / 1e9:.1f} GB are free"
-    if free < _LEAST_FREE_BYTES:
-        yield Finding("space", WRONG, said, "free some; old results are in jobs/<date>/")
-    else:
-        yield Finding("space", FINE, said)
+def _delay(path: Path, witness: _Witness, make: Callable[[Path], None]) -> float | None:
+    """Return how long (s) after it was made the second process saw a file; None if it did not."""
+    witness.ask("see", path)
+    witness.answer()
+    make(path)
+    made_at = time.monotonic()
+    seen_at = witness.answer()["seen_at"]
+    return None if seen_at is None else max(0.0, seen_at - made_at)
