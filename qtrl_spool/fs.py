@@ -224,9 +224,14 @@ def is_gone(path: Path) -> bool:
 
 def names(folder: Path) -> list[str]:
     """Return the names in `folder`, sorted; none if it is not there."""
+    return sorted(listed(folder))
+
+
+def listed(folder: Path) -> list[str]:
+    """Return the names in `folder` as they come; none if it is not there."""
     for attempt in range(_RETRIES):
         try:
-            return sorted(os.listdir(folder))
+            return os.listdir(folder)
         except OSError as error:
             if error.errno in _GONE:
                 return []

@@ -168,10 +168,9 @@ class Acceptance:
         dropped = datetime.fromtimestamp(facts.st_mtime, UTC) if facts else now
         return {"uid": uid, "user": label or fs.user_name(uid), "submitted": utc(min(dropped, now))}
 
-    def look_up_order(self) -> None:
-        """Learn the highest order number that waits: the next is higher, also than any given here."""
-        waiting = [*tickets.queued(self._layout), *tickets.held(self._layout), *tickets.running(self._layout)]
-        self._last_order = max([self._last_order, *(each.ticket.order for each in waiting)])
+    def go_on_from(self, order: int) -> None:
+        """Learn the highest order number of any ticket: the next is higher, also than any given here."""
+        self._last_order = max(self._last_order, order)
 
     def _next_order(self) -> int:
         self._last_order += 1

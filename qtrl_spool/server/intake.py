@@ -39,6 +39,7 @@ from qtrl_spool.server.box import Box
 from qtrl_spool.spool import copies, drops, servers
 from qtrl_spool.spool.accepting import Taken, parse_taken, shortened
 from qtrl_spool.spool.find import is_arriving
+from qtrl_spool.spool.index import Index
 from qtrl_spool.spool.journal import Journal, read_events, read_status
 from qtrl_spool.spool.layout import DEFAULT_PRIORITY, Layout
 from qtrl_spool.spool.settings import Settings
@@ -66,6 +67,8 @@ class Intake:
         Returns the default configuration at a version, or in force for ``latest`` and ``submitted``.
     was_renamed:
         Whether a path was seen to be renamed in: such a drop is whole.
+    index:
+        Of the tickets.
     """
 
     def __init__(
@@ -76,9 +79,11 @@ class Intake:
         server: str,
         default: Callable[[int | str], Configuration],
         was_renamed: Callable[[Path], bool],
+        index: Index,
     ) -> None:
         self._layout = layout
         self._settings = settings
+        self._index = index
         self._server = server
         limits = Limits.from_dict(settings.limits)
         self._box = Box[drops.Whole](drops.look, settings, limits, was_renamed)
@@ -102,7 +107,8 @@ class Intake:
     def scan(self) -> int:
         """Look at every drop once; take those that are whole. Return how many came to an end."""
         found = self._drops()
-        self._acceptance.look_up_order()
+        self._index.look()
+        self._acceptance.go_on_from(self._index.highest_order)
         ended = self.go_on()
         self._box.begin(path for _, path in found)
         paths = {path for _, path in found}

@@ -33,6 +33,7 @@ from qtrl_spool.server.steering import Steering, login_name
 from qtrl_spool.server.wake import Wake
 from qtrl_spool.server.worker import Worker
 from qtrl_spool.spool import servers, snapshot, tickets
+from qtrl_spool.spool.index import Index
 from qtrl_spool.spool.journal import Journal
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.settings import Settings, read_settings
@@ -81,12 +82,13 @@ class Server:
         self._backend_name = backend_name
         durable = self.settings.durable
         self._journal = Journal(layout, name, durable=durable)
-        self._moves = tickets.Tickets(layout, durable=durable)
+        self._index = Index(layout)
+        self._moves = tickets.Tickets(layout, durable=durable, moved=self._index.moved)
         self._outcome = self._outcome_of(name)
         self._store = ConfigStore(layout.config)
         self._wake = Wake()
         self._intake = Intake(
-            layout, self.settings, self._journal, name, self._default_at, self._wake.was_renamed
+            layout, self.settings, self._journal, name, self._default_at, self._wake.was_renamed, self._index
         )
         self._steering = Steering(
             layout,
@@ -102,7 +104,15 @@ class Server:
         self._watch = Watch(layout, name, self.settings.lease_s)
         self._worker = Worker(make_backend, self._wake.set, durable=durable)
         self._running = Running(
-            layout, self._journal, self._moves, self._outcome, self._worker, name, backend_name, self._store
+            layout,
+            self._journal,
+            self._moves,
+            self._outcome,
+            self._worker,
+            name,
+            backend_name,
+            self._store,
+            self._index,
         )
         self._beat_at = -_BEAT_EVERY_S
         self._beat: dict[str, Any] = {}

@@ -19,6 +19,7 @@ from qtrl_spool.errors import AbortedError, BackendError, InternalError, QtrlSpo
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.worker import Batch, Failed, Finished, Order, Phase, Report, Stopped, Worker
 from qtrl_spool.spool import servers, tickets
+from qtrl_spool.spool.index import Index
 from qtrl_spool.spool.journal import Journal, n_attempts, read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.tickets import Place, Tickets
@@ -40,6 +41,8 @@ class Running:
         Their names.
     store:
         The default configuration.
+    index:
+        Of the tickets.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Running:
         server: str,
         backend: str,
         store: ConfigStore,
+        index: Index,
     ) -> None:
         self._layout = layout
         self._journal = journal
@@ -61,6 +65,7 @@ class Running:
         self._server = server
         self._backend = backend
         self._store = store
+        self._index = index
         self._order: Order | None = None
         self._reports: deque[Report] = deque()
         self._cancelled: str | None = None
@@ -87,7 +92,8 @@ class Running:
 
     def _claim(self) -> Place | None:
         with servers.claiming(self._layout):
-            best = next((each for each in tickets.queued(self._layout) if self._takes(each)), None)
+            self._index.look()
+            best = next((each for each in self._index.queued if self._takes(each)), None)
             if best is None:
                 return None
             self._outcome.open(best.ticket.job_id)

@@ -7,7 +7,7 @@ Fails: a ticket that somebody else moved first is no error: the move returns Non
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,35 +43,72 @@ def turn(place: Place) -> tuple[int, int, str]:
     return place.ticket.priority, place.ticket.order, place.ticket.job_id
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """A directory that tickets lie in, and what it says of them.
+
+    Attributes
+    ----------
+    folder:
+        The directory.
+    state:
+        Of the jobs whose tickets lie there.
+    server:
+        Whose directory it is, if it is one of ``running/``.
+    priority:
+        Which it gives, if it is one of ``queue/``.
+    """
+
+    folder: Path
+    state: State
+    server: str | None = None
+    priority: int | None = None
+
+    def place(self, name: str) -> Place | None:
+        """Return the ticket of that file name as it lies here, or None if it names none."""
+        ticket = Ticket.parse(name)
+        if ticket is None:
+            return None
+        if self.priority is not None and self.priority != ticket.priority:
+            ticket = ticket.at(self.priority)
+        return Place(ticket, self.folder / name, self.state, self.server)
+
+    def places(self) -> list[Place]:
+        """Return the tickets that lie here now, in no order."""
+        return [place for name in fs.listed(self.folder) if (place := self.place(name)) is not None]
+
+
+def waiting_shelves(layout: Layout) -> list[Shelf]:
+    """Return the directories of ``queue/``, one for each name of a priority."""
+    known = ((folder, parse_priority(folder)) for folder in fs.folders(layout.queue))
+    return [Shelf(layout.queue / name, State.QUEUED, None, parsed[0]) for name, parsed in known if parsed]
+
+
+def held_shelf(layout: Layout) -> Shelf:
+    """Return ``held/``."""
+    return Shelf(layout.held, State.HELD)
+
+
+def running_shelves(layout: Layout, server: str | None = None) -> list[Shelf]:
+    """Return the directories of ``running/``, of one server or of all."""
+    names = fs.folders(layout.running) if server is None else [server]
+    return [Shelf(layout.claimed_by(name), State.RUNNING, name) for name in names]
+
+
 def queued(layout: Layout) -> list[Place]:
     """Return the waiting tickets in the order in which they run."""
-    found = []
-    for folder in fs.folders(layout.queue):
-        parsed = parse_priority(folder)
-        if parsed is not None:
-            found += [
-                Place(place.ticket.at(parsed[0]), place.path, State.QUEUED)
-                for place in _in(layout.queue / folder, State.QUEUED)
-            ]
-    return sorted(found, key=turn)
+    return sorted((place for shelf in waiting_shelves(layout) for place in shelf.places()), key=turn)
 
 
 def held(layout: Layout) -> list[Place]:
     """Return the parked tickets, in their order."""
-    return sorted(_in(layout.held, State.HELD), key=turn)
+    return sorted(held_shelf(layout).places(), key=turn)
 
 
 def running(layout: Layout, server: str | None = None) -> list[Place]:
     """Return the claimed tickets, of one server or of all."""
-    servers = fs.folders(layout.running) if server is None else [server]
-    return [place for each in servers for place in _in(layout.claimed_by(each), State.RUNNING, each)]
-
-
-def _in(folder: Path, state: State, server: str | None = None) -> Iterator[Place]:
-    for name in fs.names(folder):
-        ticket = Ticket.parse(name)
-        if ticket is not None:
-            yield Place(ticket, folder / name, state, server)
+    found = (place for shelf in running_shelves(layout, server) for place in shelf.places())
+    return sorted(found, key=lambda place: (place.server or "", place.path.name))
 
 
 def find(layout: Layout, job_id: str) -> Place | None:
@@ -80,11 +117,22 @@ def find(layout: Layout, job_id: str) -> Place | None:
     It looks in the order in which tickets travel, twice, so that one that moves on is met.
     """
     for _ in range(2):
-        for places in (queued(layout), held(layout), running(layout), _ended(layout, job_id)):
-            for place in places:
-                if place.ticket.job_id == job_id:
+        for shelf in _way(layout):
+            for name in fs.listed(shelf.folder):
+                place = shelf.place(name) if job_id in name else None
+                if place is not None and place.ticket.job_id == job_id:
                     return place
+        ended = _ended(layout, job_id)
+        if ended:
+            return ended[0]
     return None
+
+
+def _way(layout: Layout) -> Iterator[Shelf]:
+    """Yield the directories in the order in which tickets travel; the later ones are looked up later."""
+    yield from waiting_shelves(layout)
+    yield held_shelf(layout)
+    yield from running_shelves(layout)
 
 
 def _ended(layout: Layout, job_id: str) -> list[Place]:
@@ -106,11 +154,21 @@ class Tickets:
         The spool.
     durable:
         Whether every rename is synced.
+    moved:
+        Told of every move: where the ticket lay and where it lies; None where it is no longer looked
+        for, because its job ended or somebody else moved it first.
     """
 
-    def __init__(self, layout: Layout, *, durable: bool = True) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        durable: bool = True,
+        moved: Callable[[Place, Place | None], None] = lambda before, after: None,
+    ) -> None:
         self._layout = layout
         self._durable = durable
+        self._moved = moved
 
     def claim(self, place: Place, server: str) -> Place | None:
         """Move a waiting ticket to ``running/<server>/`` under its next claim number."""
@@ -137,9 +195,9 @@ class Tickets:
         """Move a ticket to the job's home: the move that ends the job."""
         home = self._layout.home(place.ticket.job_id)
         target = home / final_name(state, place.ticket.claim)
-        if not fs.move(place.path, target, durable=self._durable):
-            return None
-        return Place(place.ticket, target, state)
+        ended = fs.move(place.path, target, durable=self._durable)
+        self._moved(place, None)
+        return Place(place.ticket, target, state) if ended else None
 
     def queue_folder(self, priority: int) -> Path:
         """Return the folder of ``queue/`` for a priority, made if it is not there."""
@@ -153,6 +211,7 @@ class Tickets:
         target = folder / ticket.name
         if target == place.path:
             return place
-        if not fs.move(place.path, target, durable=self._durable):
-            return None
-        return Place(ticket, target, state, server)
+        is_ours = fs.move(place.path, target, durable=self._durable)
+        after = Place(ticket, target, state, server) if is_ours else None
+        self._moved(place, after)
+        return after
