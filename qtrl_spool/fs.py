@@ -20,9 +20,9 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from qtrl_spool.errors import StorageError
 
@@ -104,6 +104,45 @@ def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o644)
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def replace_by(
+    path: Path, write: Callable[[BinaryIO], None], *, durable: bool = True, into: Path | None = None
+) -> None:
+    """Make `path` hold what `write` writes into a file: readers see the old file or the new one.
+
+    Parameters
+    ----------
+    path:
+        The file to replace.
+    write:
+        Called with an empty binary file that it may seek in and read; its `OSError` becomes a
+        `StorageError` about `path`, whatever it raises leaves `path` as it was.
+    durable:
+        Whether it is synced.
+    into:
+        A file beside `path` that space was reserved with (see `reserve`); else a new temporary one.
+    """
+    temporary = into or temporary_name(path)
+    try:
+        with reporting("write", path), open(_opened_to_fill(temporary, is_new=into is None), "r+b") as file:
+            write(file)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        with reporting("replace", path):
+            os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def _opened_to_fill(path: Path, *, is_new: bool) -> int:
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    return os.open(path, flags | (os.O_EXCL if is_new else getattr(os, "O_NOFOLLOW", 0)), 0o644)
 
 
 def replace_json(path: Path, document: Mapping[str, Any], *, durable: bool = True) -> None:

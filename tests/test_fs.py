@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -144,3 +146,32 @@ def test_folders_are_made_with_all_above_them(tmp_path: Path) -> None:
     fs.make_folder(tmp_path / "a" / "b" / "c")
 
     assert (tmp_path / "a" / "b" / "c").is_dir()
+
+
+def test_a_file_that_is_written_bit_by_bit_appears_whole(tmp_path: Path) -> None:
+    path = tmp_path / "result.h5"
+    path.write_bytes(b"old")
+
+    def write(file: BinaryIO) -> None:
+        file.seek(3)
+        file.write(b"new")
+        assert path.read_bytes() == b"old"
+
+    fs.replace_by(path, write)
+    assert path.read_bytes() == b"\0\0\0new"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()])
+def test_a_file_that_cannot_be_written_to_its_end_leaves_the_old_one(
+    tmp_path: Path, error: BaseException
+) -> None:
+    path = tmp_path / "result.h5"
+    path.write_bytes(b"old")
+
+    def write(file: BinaryIO) -> None:
+        file.write(b"new")
+        raise error
+
+    with pytest.raises((StorageError, KeyboardInterrupt)):
+        fs.replace_by(path, write)
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("result.h5", b"old")]

@@ -1,45 +1,89 @@
-"""A result file, built whole in memory and returned as bytes.
+"""A result file, written by plain writes wherever its bytes shall go.
 
-HDF5 never touches the share: it seeks back and forth, locks, and leaves half a file behind when it
-is killed. Whoever owns the path writes these bytes and renames them into place. The same input gives
-the same bytes.
+HDF5 never touches the disk: it seeks back and forth, locks, leaves half a file behind when it is
+killed, and a write of its own that fails ends the process. `write` makes the skeleton in memory and
+streams the big data, batch by batch, into any binary file that can seek, such as the one that
+`qtrl_spool.fs.replace_by` gives: a full disk is an ordinary `OSError`. `image` returns the bytes of a
+small one. The same input gives the same bytes.
 
-Readable by HDF5 1.10 and later (bounds v110); no compression: IQ noise does not compress. Fails with
-`InternalError` if two variables disagree about the length of an axis.
+Readable by HDF5 1.10 and later (bounds v110). By default not compressed, as IQ noise does not
+compress; else with HDF5's own gzip and shuffle, which every reader has. Fails with `InternalError` if
+two variables disagree about the length of an axis, and as the file fails.
 
-Known limit: the file has to fit into memory, twice.
+Known limit: the results of the chain (a byte or a few for each shot) are held in memory by the caller.
 """
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qtrl_spool.axes import QUADRATURES, Labelled, whole
+from qtrl_spool.axes import BATCHED, QUADRATURES, Batches, InMemory, Labelled
 from qtrl_spool.errors import InternalError
 from qtrl_spool.results import layout
+from qtrl_spool.results.chunks import LEVEL, Part, chunk_shape, deflated, put_contiguous
+from qtrl_spool.results.hdf5 import MemoryFile, put
 
 if TYPE_CHECKING:
     from qtrl_spool.processing import Processed
 
 XAxis = tuple[str, str, NDArray[Any]]
-_BLOCK_BYTES = 2**20
-_serial = count()
+GZIP = "gzip"
+COMPRESSIONS = (None, GZIP)
+_BIG_BYTES = 2**18
+"""Data sets of so many bytes are streamed; smaller ones go the short way, through HDF5's memory."""
+_PAGE_BYTES = 2**12
 
 
 @dataclass(frozen=True)
 class _Variable:
-    """One data set of the file."""
+    """One data set of the file; `dtype` is how it is told in the file."""
 
-    data: Labelled
+    data: Batches | Labelled
     long_name: str
     units: str
+    dtype: np.dtype[Any]
+    is_flag: bool
+
+    @classmethod
+    def of(cls, data: Batches | Labelled, long_name: str, units: str) -> _Variable:
+        first = data if isinstance(data, Labelled) else next(iter(data))
+        kind = first.values.dtype
+        stored = np.dtype({"?": "int8", "d": "float32"}.get(kind.char, kind))
+        return cls(data, long_name, units, stored, kind.char == "?")
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return self.data.axes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.values.shape if isinstance(self.data, Labelled) else self.data.shape
+
+    @property
+    def n_bytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    @property
+    def batched(self) -> int:
+        """Number of the axis along which the batches follow each other."""
+        return self.axes.index(BATCHED) if BATCHED in self.axes else 0
+
+    def parts(self) -> Iterator[Part]:
+        start = 0
+        for part in [self.data] if isinstance(self.data, Labelled) else self.data:
+            values = np.ascontiguousarray(part.values, self.dtype)
+            yield start, values
+            start += values.shape[self.batched]
+
+    def values(self) -> NDArray[Any]:
+        return np.concatenate([values for _, values in self.parts()], axis=self.batched)
 
 
 @dataclass(frozen=True)
@@ -51,22 +95,26 @@ class _Scale:
     units: str
 
 
-def image(
+def write(
+    file: BinaryIO,
     *,
-    iq: Labelled | None,
-    raw: Labelled | None,
+    iq: Batches | None,
+    raw: Batches | None,
     processed: Processed | None,
     readouts: Sequence[str],
     x_axis: XAxis,
     identity: Mapping[str, Any],
     documents: Mapping[str, str],
-) -> bytes:
-    """Return a whole result file.
+    compression: str | None = None,
+) -> None:
+    """Write a whole result file.
 
     Parameters
     ----------
+    file:
+        Empty, binary, can seek. The memory holds one batch at a time, however many there are.
     iq:
-        Points as demodulated, before rotation; axes `IQ_AXES`.
+        Points as demodulated, before rotation; axes `IQ_AXES`. Written as float32.
     raw:
         Traces, only if they are kept; axes `RAW_AXES`.
     processed:
@@ -79,6 +127,13 @@ def image(
         Root attributes: text, numbers, lists of text; None is left out.
     documents:
         Texts: ``sequence`` (JSON), ``patch`` and ``config`` (YAML), ….
+    compression:
+        None or ``gzip``, of what is big.
+
+    Raises
+    ------
+    OSError
+        As the file does.
     """
     variables = _variables(iq, raw, processed)
     scales = _scales(variables, readouts, x_axis, processed)
@@ -87,28 +142,51 @@ def image(
     if processed is not None:
         texts[layout.FITS] = json.dumps(_with_units(processed.fits, x_axis[1]), ensure_ascii=False)
         attributes[layout.NOTES] = list(processed.notes)
-    return _file(variables, scales, attributes, texts)
+    _write(file, variables, scales, attributes, texts, compression)
 
 
-def _variables(
-    iq: Labelled | None, raw: Labelled | None, processed: Processed | None
-) -> dict[str, _Variable]:
+def image(
+    *,
+    iq: Labelled | None,
+    raw: Labelled | None,
+    processed: Processed | None,
+    readouts: Sequence[str],
+    x_axis: XAxis,
+    identity: Mapping[str, Any],
+    documents: Mapping[str, str],
+) -> bytes:
+    """Return a whole result file that fits into memory; the parameters are those of `write`."""
+    file = io.BytesIO()
+    write(
+        file,
+        iq=None if iq is None else InMemory((iq,)),
+        raw=None if raw is None else InMemory((raw,)),
+        processed=processed,
+        readouts=readouts,
+        x_axis=x_axis,
+        identity=identity,
+        documents=documents,
+    )
+    return file.getvalue()
+
+
+def _variables(iq: Batches | None, raw: Batches | None, processed: Processed | None) -> dict[str, _Variable]:
     given = {"iq": iq, "raw": raw}
     variables = {
-        name: _Variable(data, *layout.LONG_NAMES[name]) for name, data in given.items() if data is not None
+        name: _Variable.of(data, *layout.LONG_NAMES[name]) for name, data in given.items() if data is not None
     }
-    results: dict[str, Labelled] = {}
+    results: dict[str, Batches | Labelled] = {}
     if processed is not None:
         results |= processed.variables
-        results |= {name: whole(batches) for name, batches in processed.points.items()}
+        results |= processed.points
     reserved = set(layout.DIMENSIONS) | {layout.DOCUMENTS, "iq", "raw"}
     for name, data in results.items():
         clean = layout.variable_name(name, reserved | set(variables) | set(data.axes))
-        variables[clean] = _Variable(data, *_description(name, data))
+        variables[clean] = _Variable.of(data, *_description(name, data))
     return variables
 
 
-def _description(name: str, data: Labelled) -> tuple[str, str]:
+def _description(name: str, data: Batches | Labelled) -> tuple[str, str]:
     if name in layout.LONG_NAMES:
         return layout.LONG_NAMES[name]
     unit = layout.IQ_UNIT if "quadrature" in data.axes else "1"
@@ -130,7 +208,7 @@ def _scales(
         known[axis] = _Scale(_text(labels), "levels found together, first readout first", "1")
     scales: dict[str, _Scale] = {}
     for variable_name, variable in variables.items():
-        for axis, size in zip(variable.data.axes, variable.data.values.shape, strict=True):
+        for axis, size in zip(variable.axes, variable.shape, strict=True):
             index = _Scale(np.arange(size, dtype=np.int32), layout.DIMENSIONS.get(axis, axis), "1")
             scale = scales.setdefault(axis, known.get(axis, index))
             if len(scale.values) != size:
@@ -138,56 +216,91 @@ def _scales(
     return scales
 
 
-def _file(
+def _write(
+    file: BinaryIO,
     variables: Mapping[str, _Variable],
     scales: Mapping[str, _Scale],
     attributes: Mapping[str, Any],
     texts: Mapping[str, str],
-) -> bytes:
+    compression: str | None,
+) -> None:
     import h5py
 
-    n_bytes = sum(variable.data.values.nbytes for variable in variables.values())
+    memory = MemoryFile()
+    places: dict[str, int] = {}
     with h5py.File(
-        f"result-{next(_serial)}",
+        memory,
         "w",
-        driver="core",
-        backing_store=False,
-        block_size=max(_BLOCK_BYTES, n_bytes // 8),
         libver=("v110", "v110"),
         track_order=True,
-    ) as file:
+        alignment_threshold=_BIG_BYTES,
+        alignment_interval=_PAGE_BYTES,
+    ) as hdf5:
         for name, value in attributes.items():
             if value is not None:
-                file.attrs[name] = _attribute(value)
+                hdf5.attrs[name] = _attribute(value)
         for name, scale in scales.items():
-            _write_scale(file, name, scale)
+            _write_scale(hdf5, name, scale)
         for name, variable in variables.items():
-            _write_variable(file, name, variable)
-        group = file.create_group(layout.DOCUMENTS, track_order=True)
+            if variable.n_bytes < _BIG_BYTES:
+                dataset = hdf5.create_dataset(name, data=variable.values())
+            elif compression == GZIP:
+                dataset = _write_chunks(hdf5, name, variable, memory, file)
+            else:
+                dataset = _set_apart(hdf5, name, variable)
+                places[name] = dataset.id.get_offset()
+            _describe(hdf5, dataset, variable)
+        group = hdf5.create_group(layout.DOCUMENTS, track_order=True)
         for name, text in texts.items():
             group.create_dataset(layout.variable_name(name, set()), data=text, dtype=h5py.string_dtype())
-        file.flush()
-        return bytes(file.id.get_file_image())
+    memory.copy_to(file)
+    for name, place in places.items():
+        variable = variables[name]
+        put_contiguous(file, place, variable.parts(), variable.shape, variable.batched)
 
 
-def _write_scale(file: Any, name: str, scale: _Scale) -> None:
-    dataset = file.create_dataset(name, data=scale.values)
+def _set_apart(hdf5: Any, name: str, variable: _Variable) -> Any:
+    """Make a data set that has its place in the file, and that HDF5 writes nothing of."""
+    from h5py import h5d, h5p
+
+    creation = h5p.create(h5p.DATASET_CREATE)
+    creation.set_alloc_time(h5d.ALLOC_TIME_EARLY)
+    creation.set_fill_time(h5d.FILL_TIME_NEVER)
+    return hdf5.create_dataset(name, variable.shape, variable.dtype, dcpl=creation)
+
+
+def _write_chunks(hdf5: Any, name: str, variable: _Variable, memory: MemoryFile, file: BinaryIO) -> Any:
+    """Make a compressed data set whose chunks go into `file` as they come."""
+    chunk = chunk_shape(variable.shape, variable.batched, variable.dtype.itemsize)
+    dataset = hdf5.create_dataset(
+        name,
+        variable.shape,
+        variable.dtype,
+        chunks=chunk,
+        shuffle=True,
+        compression=GZIP,
+        compression_opts=LEVEL,
+    )
+    for corner, data in deflated(variable.parts(), chunk, variable.batched):
+        dataset.id.write_direct_chunk(corner, data)
+        stored = dataset.id.get_chunk_info_by_coord(corner)
+        put(file, stored.byte_offset, memory.take(stored.byte_offset, stored.size))
+    return dataset
+
+
+def _write_scale(hdf5: Any, name: str, scale: _Scale) -> None:
+    dataset = hdf5.create_dataset(name, data=scale.values)
     dataset.make_scale(name)
     dataset.attrs["long_name"] = scale.long_name
     dataset.attrs["units"] = scale.units
 
 
-def _write_variable(file: Any, name: str, variable: _Variable) -> None:
-    values = variable.data.values
-    if values.dtype == np.float64:
-        values = values.astype(np.float32)
-    is_flag = values.dtype == np.bool_
-    dataset = file.create_dataset(name, data=values.astype(np.int8) if is_flag else values)
-    for position, axis in enumerate(variable.data.axes):
-        dataset.dims[position].attach_scale(file[axis])
+def _describe(hdf5: Any, dataset: Any, variable: _Variable) -> None:
+    for position, axis in enumerate(variable.axes):
+        dataset.dims[position].attach_scale(hdf5[axis])
     dataset.attrs["long_name"] = variable.long_name
     dataset.attrs["units"] = variable.units
-    if is_flag:
+    if variable.is_flag:
         dataset.attrs["dtype"] = "bool"
 
 
