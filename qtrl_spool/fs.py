@@ -17,11 +17,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import json
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,6 +35,7 @@ _OPEN_SAFELY = (
     | getattr(os, "O_BINARY", 0)
 )
 _GONE = {errno.ENOENT, errno.ENOTDIR}
+_NAMELESS = {*_GONE, errno.ELOOP, errno.ENAMETOOLONG}
 _REMEDY = {
     errno.ENOSPC: "the storage is full: free some space",
     errno.EDQUOT: "the quota is used up: free some space",
@@ -176,7 +175,7 @@ def move(source: Path, target: Path, *, durable: bool = True) -> bool:
                 raise
     if durable:
         sync_folder(target.parent)
-        if source.parent != target.parent and source.parent.is_dir():
+        if source.parent != target.parent and exists(source.parent):
             sync_folder(source.parent)
     return exists(target)
 
@@ -218,7 +217,7 @@ def make_folder(folder: Path, *, durable: bool = True, mode: int | None = None) 
     """Make `folder` and what is missing above it, so that its name survives a power cut."""
     missing = []
     for each in (folder, *folder.parents):
-        if each.exists():
+        if exists(each):
             break
         missing.append(each)
     with reporting("make", folder):
@@ -245,8 +244,30 @@ def remove(path: Path) -> None:
 
 
 def exists(path: Path) -> bool:
-    """Return whether there is something of that name (a dangling link counts)."""
-    return os.path.lexists(path)
+    """Return whether there is something of that name (a dangling link counts).
+
+    A share that fails says nothing about the file: `StorageError`.
+    """
+    with reporting("look at", path):
+        try:
+            os.lstat(path)
+        except OSError as error:
+            if error.errno in _NAMELESS:
+                return False
+            raise
+    return True
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether `path` is a folder; a share that fails is a `StorageError`."""
+    with reporting("look at", path):
+        return path.is_dir()
+
+
+def is_file(path: Path) -> bool:
+    """Return whether `path` is a regular file; a share that fails is a `StorageError`."""
+    with reporting("look at", path):
+        return path.is_file()
 
 
 def is_gone(path: Path) -> bool:
@@ -257,10 +278,17 @@ def is_gone(path: Path) -> bool:
     try:
         os.lstat(path)
     except FileNotFoundError:
-        return path.parent.is_dir()
+        return _is_surely_folder(path.parent)
     except OSError:
         return False
     return False
+
+
+def _is_surely_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def names(folder: Path) -> list[str]:
@@ -382,79 +410,12 @@ def _group_name(grp: Any, gid: int) -> str:
         return str(gid)
 
 
-def allocate(descriptor: int, n_bytes: int) -> bool:
-    """Let the file system set `n_bytes` apart for an empty file; return whether it could.
-
-    Only where the file system itself can: then it is quick (10 GB in 20 ms on ext4), and the space is
-    taken at once, by its owner's quota too. The C library would write zeros elsewhere, which is not.
-
-    Raises
-    ------
-    OSError
-        If there is not so much; nothing is taken then.
-    """
-    native = _native_fallocate()
-    if native is None or native(descriptor, 0, 0, n_bytes) == 0:
-        return native is not None
-    import ctypes
-
-    number = ctypes.get_errno()
-    os.ftruncate(descriptor, 0)
-    if number in {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}:
-        return False
-    raise OSError(number, os.strerror(number))
-
-
-@functools.cache
-def _native_fallocate() -> Callable[[int, int, int, int], int] | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    import ctypes
-
-    library = ctypes.CDLL(None, use_errno=True)
-    function = getattr(library, "fallocate64", None) or getattr(library, "fallocate", None)
-    if function is not None:
-        function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    return function
-
-
-def reserve(path: Path, n_bytes: int) -> bool:
-    """Make or empty the file `path` and set space apart for it; return whether the file system can.
-
-    Raises
-    ------
-    StorageError
-        If there is not so much space; the file is gone then.
-    """
-    try:
-        with reporting("set space apart for", path):
-            descriptor = _opened_to_fill(path, is_new=False)
-            try:
-                os.ftruncate(descriptor, 0)
-                return allocate(descriptor, n_bytes)
-            finally:
-                os.close(descriptor)
-    except StorageError:
-        with contextlib.suppress(OSError):
-            path.unlink()
-        raise
-
-
 def free_bytes(folder: Path) -> int:
     """Return how many bytes the storage of `folder` has left."""
     import shutil
 
     with reporting("ask for the free space of", folder):
         return shutil.disk_usage(folder).free
-
-
-def room(folder: Path) -> int | None:
-    """Return how many bytes the storage of `folder` has left, or None where it does not tell."""
-    import shutil
-
-    with reporting("ask for the free space of", folder):
-        usage = shutil.disk_usage(folder)
-    return usage.free if usage.total else None
 
 
 def host_name() -> str:

@@ -175,3 +175,15 @@ def test_a_file_that_cannot_be_written_to_its_end_leaves_the_old_one(
     with pytest.raises((StorageError, KeyboardInterrupt)):
         fs.replace_by(path, write)
     assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("result.h5", b"old")]
+
+
+def test_a_share_that_fails_does_not_say_that_a_file_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(path: object) -> None:
+        raise OSError(errno.EIO, "input/output error", str(path))
+
+    monkeypatch.setattr(os, "lstat", failing)
+
+    with pytest.raises(StorageError, match="input/output error"):
+        fs.exists(tmp_path / "file")

@@ -418,6 +418,9 @@ class ConfigStore:
                 f"another server has been changing the configuration for {_LOCK_S:g} s",
                 hint="look at its log",
             ) from error
+        except OSError:
+            with fs.reporting("lock", self.folder / ".lock"):
+                raise
         try:
             yield
         finally:

@@ -60,6 +60,7 @@ class Outcome:
         self._layout = layout
         self._journal = journal
         self._moves = moves
+        self._server = server
         self._folder = layout.claimed_by(server)
         self._max_attempts = max_attempts
 
@@ -78,8 +79,7 @@ class Outcome:
 
     def opened(self) -> list[str]:
         """Return the ids of the marked jobs."""
-        found = (name.removesuffix(_OPEN) for name in fs.names(self._folder) if name.endswith(_OPEN))
-        return [job_id for job_id in found if is_id(job_id)]
+        return opened(self._layout, self._server)
 
     # ------------------------------------------------------------ last moves
 
@@ -221,6 +221,12 @@ class Outcome:
         for job_id in self.opened():
             with contextlib.suppress(InternalError):
                 self.settle(job_id)
+
+
+def opened(layout: Layout, server: str) -> list[str]:
+    """Return the ids of the jobs that a server marked as open, and has not closed."""
+    found = (name.removesuffix(_OPEN) for name in fs.names(layout.claimed_by(server)) if name.endswith(_OPEN))
+    return [job_id for job_id in found if is_id(job_id)]
 
 
 def _on_interrupt(place: Place) -> str:

@@ -11,8 +11,8 @@ import logging
 from typing import Any
 
 from qtrl_spool import fs
-from qtrl_spool.server.outcome import Outcome
-from qtrl_spool.spool.accepting import parse_taken
+from qtrl_spool.server.outcome import Outcome, opened
+from qtrl_spool.spool.accepting import REQUEST, parse_taken
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.servers import heartbeats
 from qtrl_spool.spool.tickets import running
@@ -64,12 +64,13 @@ class Watch:
         )
 
     def _holds(self, name: str) -> bool:
-        taken = (parse_taken(each) for each in fs.names(self._layout.accepting_by(name)))
-        return bool(running(self._layout, name)) or any(taken)
+        """Whether a server holds tickets, jobs that it was ending, drops or requests."""
+        taken = (is_taken(each) for each in fs.names(self._layout.accepting_by(name)))
+        return bool(running(self._layout, name)) or any(taken) or bool(opened(self._layout, name))
 
 
 def take_over(layout: Layout, outcome: Outcome, dead: str, server: str) -> None:
-    """Give back what the server `dead` had claimed, and take the drops that it was accepting.
+    """Give back what the server `dead` had claimed, and take the drops and requests that it was looking at.
 
     Parameters
     ----------
@@ -85,8 +86,13 @@ def take_over(layout: Layout, outcome: Outcome, dead: str, server: str) -> None:
     mine = layout.accepting_by(server)
     fs.make_folder(mine)
     for name in fs.names(layout.accepting_by(dead)):
-        if parse_taken(name) is not None and fs.move(layout.accepting_by(dead) / name, mine / name):
+        if is_taken(name) and fs.move(layout.accepting_by(dead) / name, mine / name):
             _drop_copies(layout, dead, name)
+
+
+def is_taken(name: str) -> bool:
+    """Return whether a file in ``accepting/<server>/`` is a drop or a request that the server took."""
+    return parse_taken(name) is not None or name.startswith(REQUEST)
 
 
 def _drop_copies(layout: Layout, dead: str, name: str) -> None:

@@ -31,6 +31,7 @@ from qtrl_spool.server import configuring
 from qtrl_spool.server.box import Box
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.spool import drops, requests
+from qtrl_spool.spool.accepting import REQUEST
 from qtrl_spool.spool.find import is_arriving
 from qtrl_spool.spool.journal import Journal, read_status
 from qtrl_spool.spool.layout import Layout
@@ -38,7 +39,6 @@ from qtrl_spool.spool.settings import Settings
 from qtrl_spool.spool.tickets import Place, Tickets, find
 
 _log = logging.getLogger(__name__)
-_TAKEN = "request~"
 _MOST_TEXT = 65_536
 _MORE = {"cancel": {"now"}, "move": {"priority"}, "config": {"base", "reason", "job"}, "rollback": {"reason"}}
 
@@ -95,8 +95,8 @@ class Steering:
     def scan(self) -> int:
         """Answer every request that is whole and ours. Return how many."""
         for name in fs.names(self._folder):
-            if name.startswith(_TAKEN):
-                self._answer(self._folder / name, name.removeprefix(_TAKEN))
+            if name.startswith(REQUEST):
+                self._answer(self._folder / name, name.removeprefix(REQUEST))
         found = requests.pending(self._layout)
         self._box.begin(self._layout.requests / name for name in found)
         return sum(self._look(name) for name in found)
@@ -106,7 +106,7 @@ class Steering:
         seen = self._box.look(path)
         if seen is None or (isinstance(seen, drops.Text) and self._must_wait(seen.tree)):
             return 0
-        target = self._folder / f"{_TAKEN}{name}"
+        target = self._folder / f"{REQUEST}{name}"
         if not fs.move(path, target, durable=self._settings.durable):
             return 0
         self._answer(target, name)
@@ -138,7 +138,7 @@ class Steering:
             mistake = InternalError(f"{type(error).__name__}: {str(error)[:200]}", hint="please report it")
             reply = {"ok": False, "message": str(mistake), "error": mistake.record()}
         reply |= {"at": self._journal.now(), "by": self._server}
-        if taken.is_dir():
+        if fs.is_folder(taken):
             fs.move(taken, self._layout.answered / f"{name}.folder")
         requests.settle(self._layout, name, tree or _text_of(taken), reply)
         fs.remove(taken)
@@ -151,7 +151,7 @@ class Steering:
         if isinstance(seen, drops.Text) and isinstance(seen.tree, Mapping):
             return seen.tree
         if isinstance(seen, drops.Bad):
-            seen.error.where = (seen.error.where or "").removeprefix(_TAKEN) or None
+            seen.error.where = (seen.error.where or "").removeprefix(REQUEST) or None
             raise seen.error
         raise UsageError("the request is no mapping", hint="write one such as {cancel: JOB}")
 
@@ -264,7 +264,8 @@ def _all_of(error: QtrlSpoolError) -> dict[str, Any]:
 
 def _text_of(path: Path) -> dict[str, Any]:
     """Return what a request that cannot be read said, as far as it is text."""
-    data = fs.read(path, limit=_MOST_TEXT) if path.is_file() and path.stat().st_size <= _MOST_TEXT else None
+    facts = fs.facts(path)
+    data = fs.read(path) if facts is not None and facts.st_size <= _MOST_TEXT else None
     return {} if data is None else {"request": data.decode(errors="replace")}
 
 

@@ -6,8 +6,9 @@ does not see what another machine did on a network share.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import threading
+import queue
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -34,10 +35,14 @@ def _hurry() -> None:
 
 
 class Wake(FileSystemEventHandler):
-    """Something that the main loop waits on, set by events of watched folders and by the worker."""
+    """Something that the main loop waits on, set by events of watched folders and by the worker.
+
+    `threading.Event` would not do: a signal handler that sets it while the interrupted thread holds its
+    lock waits for itself, for ever. Putting into a `queue.SimpleQueue` is reentrant.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._observer = Observer()
         self._renamed: set[str] = set()
 
@@ -58,7 +63,7 @@ class Wake(FileSystemEventHandler):
         if event.event_type == "moved" and len(self._renamed) < _MOST_RENAMED:
             self._renamed.add(str(event.dest_path))
         if event.event_type in _CHANGES:
-            self._event.set()
+            self.set()
 
     def was_renamed(self, path: Path) -> bool:
         """Return, once, whether `path` was seen to be renamed in since it was last asked for."""
@@ -68,13 +73,15 @@ class Wake(FileSystemEventHandler):
         return True
 
     def set(self) -> None:
-        """Wake the main loop."""
-        self._event.set()
+        """Wake the main loop; safe in a signal handler."""
+        self._calls.put(None)
 
     def wait(self, timeout: float) -> None:
         """Wait until woken, at most `timeout` (s)."""
-        self._event.wait(timeout)
-        self._event.clear()
+        with contextlib.suppress(queue.Empty):
+            self._calls.get(timeout=timeout)
+            while True:
+                self._calls.get_nowait()
 
     def stop(self) -> None:
         """Stop watching."""

@@ -3,7 +3,8 @@
 A server takes a drop by renaming it to ``accepting/<server>/<priority>~<job-id>~<name>``: that
 rename decides between servers, and the name carries all that acceptance needs, so that a server
 that dies in between goes on with the same id after a restart. A copy of a drop that could not be
-renamed is called ``<priority>+<uid>~…``: it is the server's own file, but not its job. Pure.
+renamed is called ``<priority>+<uid>~…``: it is the server's own file, but not its job. A request is
+taken in the same way, under ``request~<name>``. Pure.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 
 from qtrl_spool.job import is_id
 
+REQUEST = "request~"
+"""What the name of a request that a server took begins with."""
 _LONGEST = 120
 _TAKEN = re.compile(r"(?P<priority>\d+)(?:\+(?P<uid>\d+))?~(?P<id>[^~]+)~(?P<name>.+)", re.DOTALL)
 

@@ -54,7 +54,7 @@ class Layout:
             If there is no spool.
         """
         layout = cls(Path(root).expanduser().absolute())
-        if not layout.mark.is_file():
+        if not fs.is_file(layout.mark):
             raise NotFoundError(
                 f"there is no spool at {layout.root}: it holds no {MARK}",
                 hint=f"'qtrl-spool init {layout.root}' makes one; --spool DIR or QTRL_SPOOL names another",

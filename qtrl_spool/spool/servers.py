@@ -73,14 +73,15 @@ def holding_name(layout: Layout, name: str) -> Iterator[None]:
 def claiming(layout: Layout) -> Iterator[None]:
     """Keep other servers' claims off for a moment, if they let us: the rename alone decides.
 
-    After 100 ms the claim goes on without the lock: a frozen holder must not stop the others.
+    After 100 ms the claim goes on without the lock: a frozen holder must not stop the others. So it
+    does where the storage has no locks, or no room for the lock's file.
     """
     from filelock import Timeout
 
     lock = _lock(layout.claim_lock)
     try:
         lock.acquire(timeout=CLAIM_LOCK_TIMEOUT_S)
-    except Timeout:
+    except (Timeout, OSError, NotImplementedError):
         yield
         return
     try:

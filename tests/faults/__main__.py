@@ -1,0 +1,69 @@
+"""Makes trials of one kind and prints their tally: ``python -m tests.faults TRIAL --n N``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from . import forked, spools, sweep
+from .tally import Tally, total
+
+
+def failed_calls(options: argparse.Namespace, work: Path) -> Tally:
+    """Make the first n trials of the sweep, after `seed` others."""
+    chosen = islice(sweep.cases(work / "template", work), options.seed, options.seed + options.n)
+    return replace(sweep.made(work / "template", work, chosen, show), bed="failed calls")
+
+
+def deaths(options: argparse.Namespace, work: Path) -> Tally:
+    """Make n trials of those that kill a server before one change of the disk, evenly chosen."""
+    every = list(sweep.deaths(work / "template", work))
+    chosen = every[:: max(1, len(every) // options.n)]
+    return replace(sweep.made(work / "template", work, chosen, show), bed="deaths at every step")
+
+
+TRIALS = {"failed-calls": failed_calls, "deaths": deaths}
+_shown: list[Tally] = []
+
+
+def show(tally: Tally) -> None:
+    """Show progress on the standard error, if a person watches."""
+    _shown.append(tally)
+    if sys.stderr.isatty():
+        so_far = total("", _shown)
+        print(f"\r{so_far.trials} trials, {so_far.faults or 'no faults'}"[:200], end="", file=sys.stderr)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="tests.faults", description=__doc__)
+    parser.add_argument("trial", choices=TRIALS)
+    parser.add_argument("--n", type=int, default=10, help="how many")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of what is chosen at random; where a sweep begins"
+    )
+    parser.add_argument("--on", default="", help="the bed")
+    options = parser.parse_args()
+    work = Path(tempfile.mkdtemp(prefix="faults-", dir=_quickest()))
+    try:
+        forked.warm_up(spools.template(work / "warm"))
+        spools.template(work / "template")
+        print(TRIALS[options.trial](options, work).dumps())
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _quickest() -> str | None:
+    """Return a folder in memory, if there is one: most trials need no disk."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""What is dropped into a spool or asked of it, and what must follow: the verbs of the sweeps.
+
+Each scenario prepares a spool while everything is well and returns `Ends`: how each job must end, and
+a look at the rest. The fault then strikes the server, or, for ``submit``, the client.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from qtrl_spool import Spool
+from qtrl_spool.errors import QtrlSpoolError
+from qtrl_spool.experiments import pi_no_pi
+from qtrl_spool.spool import requests
+from qtrl_spool.spool.layout import Layout
+
+from . import forked
+from .injector import DIED, Fault, Injector, Wire
+from .promise import judge
+from .tally import Tally
+
+_MOST_ATTEMPTS = 20
+_TOO_LATE = "cannot be released"
+"""A release that was carried out before a death, and whose job was claimed before the answer."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What must be true when everything was healed.
+
+    Attributes
+    ----------
+    jobs:
+        The state of each job that was acknowledged.
+    wrong:
+        Returns what else is wrong, a sentence, or None.
+    client:
+        What the fault strikes, if it is not the server: returns the id that it was told.
+    drain:
+        Whether the server ends by itself when it has nothing to do; else it is stopped when all is well.
+    """
+
+    jobs: Mapping[str, str] = field(default_factory=dict)
+    wrong: Callable[[], str | None] = lambda: None
+    client: Callable[[], str] | None = None
+    drain: bool = True
+
+
+Scenario = Callable[[Path, Path], Ends]
+
+
+def submitted(root: Path, **manifest: Any) -> str:
+    """Submit a small job and return its id."""
+    return Spool(root).submit(pi_no_pi(0), check=False, n_reps=2, **manifest).id
+
+
+def submit(root: Path, work: Path) -> Ends:
+    """A client submits, and asks again when it was refused."""
+    del work
+    return Ends(client=lambda: submitted(root))
+
+
+def a_job(root: Path, work: Path) -> Ends:
+    """A job goes its whole way: accept, claim, heartbeat, commit, publish."""
+    del work
+    return Ends({submitted(root): "done"})
+
+
+def a_folder(root: Path, work: Path) -> Ends:
+    """A folder of plain files is dropped."""
+    del work
+    folder = root / "incoming" / "50-normal" / "my job"
+    folder.mkdir()
+    (folder / "sequence.json").write_text(json.dumps(pi_no_pi(0).to_dict()))
+    (folder / "job.yaml").write_text("n_reps: 2\n")
+    return Ends(wrong=lambda: _one_job(root, "done"))
+
+
+def a_bad_drop(root: Path, work: Path) -> Ends:
+    """A drop is rejected, with its reasons beside it."""
+    del work
+    (root / "incoming" / "bad.yaml").write_text("format: qtrl-sequence/1\nn_elements: 1\nappend: []\n...\n")
+
+    def wrong() -> str | None:
+        names = [name for name in os.listdir(root / "rejected") if not name.startswith(".")]
+        if sorted(Path(name).suffix for name in names) != [".txt", ".yaml"]:
+            return f"in rejected/ there is {names}"
+        return _one_job(root, "rejected")
+
+    return Ends(wrong=wrong)
+
+
+def a_release(root: Path, work: Path) -> Ends:
+    """A held job is released."""
+    return _held_then(root, work, "release", "done")
+
+
+def a_cancel(root: Path, work: Path) -> Ends:
+    """A held job is cancelled."""
+    return _held_then(root, work, "cancel", "cancelled")
+
+
+def a_new_default(root: Path, work: Path) -> Ends:
+    """The default configuration is updated by a request."""
+    del work
+    request = {"config": {"variables": {"Q1/rabi_amp": 0.125}}, "base": 1, "reason": "recalibrated"}
+    requests.send(Layout.of(root), request, "request.yaml")
+
+    def wrong() -> str | None:
+        spool = Spool(root)
+        versions = [entry["version"] for entry in spool.config.log()]
+        if spool.config["variables/Q1/rabi_amp"] != 0.125 or versions != [1, 2]:
+            return f"the configuration is {versions}"
+        return _unanswered(root)
+
+    return Ends(wrong=wrong)
+
+
+def a_dead_server(root: Path, work: Path) -> Ends:
+    """A server of that name died with its result written and its ticket not yet moved."""
+    return _died_while(root, work, "lab")
+
+
+def another_dead_server(root: Path, work: Path) -> Ends:
+    """Another server died so; this one takes over after the lease."""
+    return replace(_died_while(root, work, "other"), drain=False)
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    each.__name__: each
+    for each in (
+        submit,
+        a_job,
+        a_folder,
+        a_bad_drop,
+        a_release,
+        a_cancel,
+        a_new_default,
+        a_dead_server,
+        another_dead_server,
+    )
+}
+
+
+def _died_while(root: Path, work: Path, server: str) -> Ends:
+    job = submitted(root)
+    at = Fault(1, calls=("create",))
+
+    class AtResult(Injector):
+        def call(self, name: str, what: str, real: Callable[[], Any]) -> Any:
+            return super().call(name, what, real) if "result.c1.h5" in what else real()
+
+    def dying() -> int:
+        AtResult(root, at, Wire()).install()
+        return forked.serve_here(root, server)
+
+    how = forked.ended(forked.fork(dying, work / "before.log"), 60)
+    if how != DIED:
+        raise RuntimeError(f"the server that was to die ended with {how}")
+    return Ends({job: "done"})
+
+
+def _held_then(root: Path, work: Path, verb: str, state: str) -> Ends:
+    job = submitted(root, hold=True)
+    trouble = forked.drained(root, work / "before.log")
+    if trouble:
+        raise RuntimeError(trouble)
+    requests.send(Layout.of(root), {verb: job}, "request.yaml")
+    return Ends({job: state}, lambda: _unanswered(root, also=_TOO_LATE if verb == "release" else ""))
+
+
+def _unanswered(root: Path, also: str = "") -> str | None:
+    """Return what is wrong with the request's answer; `also` is a refusal that is as good."""
+    answer = requests.answer(Layout.of(root), "request.yaml") or {}
+    if not answer.get("ok") and not (also and also in answer.get("message", "")):
+        return f"the request was answered with {answer}"
+    left = requests.pending(Layout.of(root))
+    return f"requests {left} were left" if left else None
+
+
+def _one_job(root: Path, state: str) -> str | None:
+    states = [job.state for job in Spool(root).jobs()]
+    return None if states == [state] else f"the jobs are {states}"
+
+
+def broken(root: Path, ends: Ends, told: Mapping[str, str] | None = None) -> Tally:
+    """Return what is not as it must be at the end."""
+    jobs = {**ends.jobs, **(told or {})}
+    found = judge(root, {job: _pardoned(root, job, state) for job, state in jobs.items()})
+    wrong = ends.wrong()
+    return found + Tally("", stuck=(wrong,)) if wrong else found
+
+
+def _pardoned(root: Path, job: str, state: str) -> str:
+    """Let a job fail whose result could not be written: the server does not keep it until it can."""
+    error = (Spool(root).job(job).status() or {}).get("error") or {}
+    return "failed" if state == "done" and error.get("type") == "StorageError" else state
+
+
+def insisting(client: Callable[[], str], wire: Wire) -> str:
+    """Do what a client does until it is told an id; the storage is healed after its first refusal."""
+    for _ in range(_MOST_ATTEMPTS):
+        try:
+            return client()
+        except QtrlSpoolError as error:
+            print(f"Error: {error}", flush=True)
+            wire.heal()
+    raise RuntimeError("the client was refused again and again")

@@ -1,0 +1,214 @@
+"""Every verb x every call of the file system x every errno, once and until it is healed.
+
+A trial: a fresh spool, something to do, and a server in which the n-th call that can fail so does.
+With a fault that lasts, the storage is healed as soon as the server has said a sentence about it. Then
+the server must come to its end by itself; one that could not even start has to say why, and the
+next one goes on. Nothing may be lost or be there twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from qtrl_spool.errors import QtrlSpoolError
+
+from . import forked
+from .injector import CHANGES, ERRNOS, POSSIBLE, Fault, Injector, Wire
+from .scenarios import SCENARIOS, Ends, broken, insisting
+from .tally import Tally, total
+
+_DEADLINE_S = 40.0
+_SAID = ("storage trouble", "Error: ")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One trial: what is done, what goes wrong, and who goes on after a death."""
+
+    scenario: str
+    fault: Fault
+    heir: str = "lab"
+
+    def __str__(self) -> str:
+        return f"{self.scenario}, {self.fault}{f', then {self.heir}' * (self.heir != 'lab')}"
+
+
+def verb_of(scenario: str, hit: str) -> str:
+    """Return the verb that a failed call belonged to, judged by what it touched."""
+    plain = {"submit": "submit", "a_cancel": "cancel", "a_release": "release", "a_new_default": "config"}
+    for mark, verb in (("servers/", "heartbeat"), (".open", "claim"), ("result.h5", "publish"),
+                       ("result.c", "commit"), ("done.c", "commit")):  # fmt: skip
+        if mark in hit:
+            return verb
+    if "dead_server" in scenario:
+        return "recover"
+    if scenario in plain:
+        return plain[scenario]
+    return "claim" if "running/" in hit else "accept"
+
+
+def one(template: Path, work: Path, case: Case) -> dict[str, Any]:
+    """Make one trial and return its tally and what it hit."""
+    root, log = work / "spool", work / "log"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    shutil.copytree(template, root)
+    wire = Wire()
+    try:
+        ends = SCENARIOS[case.scenario](root, work)
+        problems = _struck(root, log, case.fault, ends, wire)
+        problems += _gone_on(root, work / "after.log", case.heir, ends)
+        found = broken(root, ends, _told(log) if ends.client else None)
+    except Exception:
+        found, problems = Tally(""), [traceback.format_exc()]
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    kinds = {verb_of(case.scenario, wire.what): 1} if wire.what else {}
+    found = found + Tally("", 1, stuck=tuple(problems), kinds=kinds)
+    tally = found.under(f"{case} ({wire.what})").dumps()
+    return {"tally": tally, "scenario": case.scenario, "calls": wire.counted}
+
+
+def _struck(root: Path, log: Path, fault: Fault, ends: Ends, wire: Wire) -> list[str]:
+    """Let the fault strike the server or the client; return what went wrong."""
+
+    def work() -> int:
+        Injector(root, fault, wire).install()
+        if ends.client is None:
+            return forked.serve_here(root, drain=ends.drain)
+        print(f"told {insisting(ends.client, wire)}", flush=True)
+        return 0
+
+    child = forked.fork(work, log)
+    how = _watched(child, root, ends, lambda: _heal_when_said(wire, log))
+    wire.heal()
+    said = log.read_text()
+    if how is None:
+        return [f"it did not come to its end: {said[-800:]}"]
+    if how == forked.FELL_OVER or "Traceback" in said:
+        return [f"it fell over: {said[-1500:]}"]
+    if how == forked.GAVE_UP and " serves " in said:
+        return [f"it gave up in the middle of its work: {said[-800:]}"]
+    return []
+
+
+def _heal_when_said(wire: Wire, log: Path) -> None:
+    if not wire.healed and wire.what and any(each in log.read_text() for each in _SAID):
+        wire.heal()
+
+
+def _gone_on(root: Path, log: Path, heir: str, ends: Ends) -> list[str]:
+    """Let a healthy server bring everything to its end; return what went wrong."""
+    drain = ends.drain and heir == "lab"
+    child = forked.fork(lambda: forked.serve_here(root, heir, drain=drain), log)
+    how = _watched(child, root, replace(ends, drain=drain))
+    return (
+        []
+        if how in {0, -signal.SIGTERM}
+        else [f"a healthy server ended with {how}: {log.read_text()[-800:]}"]
+    )
+
+
+def _watched(child: int, root: Path, ends: Ends, look: Callable[[], None] = lambda: None) -> int | None:
+    """Wait for a server; stop one that does not drain when all is well. Return how it ended."""
+    end = time.monotonic() + _DEADLINE_S
+    stopped = ends.drain
+    while time.monotonic() < end:
+        if (how := forked.ended_by_now(child)) is not None:
+            return how
+        look()
+        if not stopped and _all_is_well(root, ends):
+            os.kill(child, signal.SIGTERM)
+            stopped = True
+        time.sleep(0.005 if ends.drain else 0.05)
+    forked.kill(child)
+    return None
+
+
+def _all_is_well(root: Path, ends: Ends) -> bool:
+    with contextlib.suppress(QtrlSpoolError):  # a server is at work: what is looked at may move on
+        return not broken(root, ends).faults
+    return False
+
+
+def _told(log: Path) -> dict[str, str]:
+    told = [line.removeprefix("told ") for line in log.read_text().splitlines() if line.startswith("told ")]
+    return dict.fromkeys(told, "done")
+
+
+# ---------------------------------------------------------------- many
+
+
+def calls_of(template: Path, work: Path, scenarios: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return how many calls of each kind a scenario makes when nothing fails."""
+    work.mkdir(parents=True, exist_ok=True)
+    counting = [
+        _bound(template, work / f"count-{scenario}", Case(scenario, Fault(0))) for scenario in scenarios
+    ]
+    found = {}
+    for report in forked.side_by_side(counting, work):
+        if report is None or Tally.loads(report["tally"]).faults:
+            raise RuntimeError(f"a scenario fails with no fault at all: {report}")
+        found[report["scenario"]] = report["calls"]
+    return found
+
+
+def cases(template: Path, work: Path, scenarios: Sequence[str] = tuple(SCENARIOS)) -> Iterator[Case]:
+    """Yield every case there is, in an order in which the first few hundred are of all kinds."""
+    calls = calls_of(template, work, scenarios)
+    sizes = {
+        (scenario, code): sum(n for call, n in calls[scenario].items() if code in POSSIBLE[call])
+        for scenario in scenarios
+        for code in ERRNOS
+    }
+    for turn in range(max(sizes.values())):
+        for row, ((scenario, code), n) in enumerate(sizes.items()):
+            if turn < n:
+                nth = 1 + _spread(turn + row, n)
+                yield Case(scenario, Fault(nth, code, lasting=(turn + row) % 2 == 1))
+                yield Case(scenario, Fault(nth, code, lasting=(turn + row) % 2 == 0))
+
+
+def _spread(turn: int, n: int) -> int:
+    """Return the `turn`-th of the numbers below `n`, in an order that is spread evenly from the start."""
+    step = next(each for each in range(max(1, int(n * 0.618)), n + 2) if _coprime(each, n))
+    return turn * step % n
+
+
+def _coprime(a: int, b: int) -> bool:
+    while b:
+        a, b = b, a % b
+    return a == 1
+
+
+def deaths(template: Path, work: Path, scenarios: Sequence[str] = tuple(SCENARIOS)) -> Iterator[Case]:
+    """Yield a death before every change of the disk, after which the same server goes on, or another."""
+    calls = calls_of(template, work, scenarios)
+    for scenario in scenarios:
+        for nth in range(1, 2 + sum(calls[scenario][each] for each in CHANGES)):
+            yield Case(scenario, Fault(nth), heir="heir" if nth % 2 else "lab")
+
+
+def made(template: Path, work: Path, chosen: Iterable[Case], show: Callable[[Tally], None]) -> Tally:
+    """Make trials side by side and return what came of them."""
+    work.mkdir(parents=True, exist_ok=True)
+    trials = (_bound(template, work / f"case-{number}", case) for number, case in enumerate(chosen))
+    tallies = []
+    for report in forked.side_by_side(trials, work):
+        told = Tally("", 1, stuck=("a trial fell over",)) if report is None else Tally.loads(report["tally"])
+        tallies.append(told)
+        show(told)
+    return total("", tallies)
+
+
+def _bound(template: Path, work: Path, case: Case) -> Callable[[], dict[str, Any]]:
+    return lambda: one(template, work, case)

@@ -1,0 +1,18 @@
+"""Any call of the file system may be the one that fails, once or until somebody mends the storage."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import Trial
+
+VERBS = {"submit", "accept", "claim", "heartbeat", "cancel", "recover", "config", "release"}
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_call_that_fails_costs_no_job_and_ends_no_server(forked: Trial, part: int) -> None:
+    tally = forked("failed-calls", "--n", 130, "--seed", 130 * part)
+
+    assert tally.faults == {}
+    assert tally.trials == 130
+    assert set(tally.kinds) >= VERBS
