@@ -18,6 +18,8 @@ DOCUMENTS = "documents"
 SEQUENCE, PATCH, JOB = "sequence", "patch", "job"
 CONFIG, DEFAULT, FITS = "config", "default", "fits"
 NOTES = "processing_notes"
+CLAIM = "claim"
+"""Root attribute: number of the claim that measured the data."""
 
 IQ_UNIT = "arb. unit"
 

@@ -1,21 +1,15 @@
 """A result file, opened lazily.
 
 A `Result` remembers a path; attributes and documents are read and the file is closed at once, while
-`Result.dataset` keeps it open, because raw traces may be larger than the memory. It is opened as
-everybody opens it, with HDF5's shared lock, so that xarray and h5py open it as well at the same
-time, in the same process (HDF5 refuses a file that one holder locks and another does not). Only where
-the storage has no locks at all is it opened without: result files never change once they are there
-(a partial one is replaced as a whole).
-
-Fails: a missing file is a `NotFoundError`, one that is no result, or of a newer format, a
-`UsageError`.
+`Result.dataset` keeps it open, because raw traces may be larger than the memory. How it is opened, and
+how that fails, is told in `qtrl_spool.results.opened`. `resume_point` reads of a partial result what
+is needed to go on after a pause.
 
 Close it (or use it in a ``with``) to give the file back before the process ends.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtrl_spool.errors import NotFoundError, StorageError, UsageError
 from qtrl_spool.results import layout
+from qtrl_spool.results.opened import has_locks, open_result, plain
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -34,10 +29,10 @@ if TYPE_CHECKING:
     from qtrl_spool.config import Configuration
     from qtrl_spool.config.tree import Tree
     from qtrl_spool.results.fitted import Fitted
+    from qtrl_spool.results.stored import ResumePoint
     from qtrl_spool.sequence import SequenceWrapper
 
 _PICTURES = (".png", ".pdf", ".svg")
-_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 class Result:
@@ -59,7 +54,7 @@ class Result:
         """Identity and provenance: job id, name, user, times, versions, hashes, …."""
         if self._attrs is None:
             with self._open() as file:
-                self._attrs = {name: _plain(value) for name, value in file.attrs.items()}
+                self._attrs = {name: plain(value) for name, value in file.attrs.items()}
         return dict(self._attrs)
 
     @property
@@ -69,12 +64,12 @@ class Result:
             import xarray
 
             with self._open() as file:
-                has_locks = _has_locks(file)
+                locked = has_locks(file)
             self._dataset = xarray.open_dataset(
                 self.path,
                 engine="h5netcdf",
                 decode_timedelta=False,
-                driver_kwds={} if has_locks else {"locking": False},
+                driver_kwds={} if locked else {"locking": False},
             )
         return self._dataset
 
@@ -82,8 +77,13 @@ class Result:
     def iq(self) -> xarray.DataArray:
         """Points as demodulated, complex64 [readout, repetition, element, trigger]."""
         iq = self._variable("iq")
-        points = iq.sel(quadrature="I", drop=True) + 1j * iq.sel(quadrature="Q", drop=True)
-        return points.astype("complex64").rename("iq").assign_attrs(iq.attrs)
+        points = iq.isel(quadrature=0, drop=True).copy(data=_complex(iq.values))
+        return points.assign_attrs(iq.attrs)
+
+    @property
+    def raw(self) -> xarray.DataArray:
+        """Traces, if they were kept [quadrature, repetition, element, trigger, point]; read when used."""
+        return self._variable("raw")
 
     @property
     def population(self) -> xarray.DataArray:
@@ -160,7 +160,7 @@ class Result:
 
         with self._open() as file:
             axis = file["element"].attrs if "element" in file else {}
-            name, unit = (str(_plain(axis.get(each, ""))) for each in ("long_name", "units"))
+            name, unit = (str(plain(axis.get(each, ""))) for each in ("long_name", "units"))
         return fitted(self.fits, (name, unit))
 
     @property
@@ -240,41 +240,22 @@ class Result:
         return _parse(texts[name], name)
 
     def _open(self) -> Any:
-        """Open the file with h5py, sure that it is a result of a format that is known here."""
-        if not self.path.is_file():
-            raise NotFoundError(f"there is no result file {self.path}")
-        try:
-            file = _opened(self.path)
-        except OSError as error:
-            raise UsageError(
-                "it cannot be opened as an HDF5 file", where=str(self.path), hint=str(error)
-            ) from error
-        found = _plain(file.attrs.get("format", ""))
-        if found != layout.FORMAT:
-            file.close()
-            raise UsageError(
-                f"the format is {found!r}, this version reads {layout.FORMAT!r}",
-                where=str(self.path),
-                hint="a newer qtrl-spool may read it" if str(found).startswith("qtrl-result/") else None,
-            )
-        return file
+        return open_result(self.path)
 
 
-def _opened(path: Path) -> Any:
-    """Open an HDF5 file with a shared lock, or without where the storage has no locks."""
-    import h5py
+def resume_point(path: str | Path) -> ResumePoint:
+    """Return what a partial result holds for going on with its job, see `ResumePoint`.
 
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        if error.errno not in _WITHOUT_LOCKS:
-            raise
-        return h5py.File(path, "r", locking=False)
+    Raises
+    ------
+    NotFoundError
+        If there is no such file, or no points in it.
+    UsageError
+        If it is no result, or its points are not those of whole batches.
+    """
+    from qtrl_spool.results.stored import ResumePoint
 
-
-def _has_locks(file: Any) -> bool:
-    """Return whether an open file is locked: what else opens it must do as well."""
-    return bool(file.id.get_access_plist().get_file_locking()[0])
+    return ResumePoint.of(Path(path), Result(path).attrs)
 
 
 def _picture(path: Path) -> Path:
@@ -298,6 +279,13 @@ def _save(figure: matplotlib.figure.Figure, path: Path) -> None:
         ) from error
 
 
+def _complex(pairs: Any) -> Any:
+    """Return pairs of float32 along the last axis as complex64, in the same memory."""
+    import numpy as np
+
+    return np.ascontiguousarray(pairs, np.float32).view(np.complex64)[..., 0]
+
+
 def _parse(text: str, name: str) -> Mapping[str, Any]:
     try:
         return dict(json.loads(text))
@@ -305,12 +293,3 @@ def _parse(text: str, name: str) -> Mapping[str, Any]:
         from qtrl_spool.config.yaml12 import parse_yaml
 
         return dict(parse_yaml(text, name) or {})
-
-
-def _plain(value: Any) -> Any:
-    """Return an HDF5 attribute as an ordinary Python value."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, bytes):
-        return value.decode()
-    return [_plain(entry) for entry in value] if isinstance(value, list) else value
