@@ -94,7 +94,7 @@ def with_simulator(texts: Mapping[str, str]) -> dict[str, str]:
     """Return the documents, and the simulator's own, described after them if they have none."""
     if SIMULATOR_FILE in {f"{document_name(name)}.yaml" for name in texts}:
         return dict(texts)
-    from qtrl_spool.backends.simulator.chip import simulator_document
+    from qtrl_spool.backends.simulator.describe import simulator_document
 
     chip = simulator_document(Configuration.from_texts(texts))
     return {**texts, SIMULATOR_FILE: _SIMULATOR_HEAD + dump_yaml(chip)}

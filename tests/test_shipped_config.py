@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
-from qtrl_spool.backends.simulator.chip import chip_of, simulator_document
+from qtrl_spool.backends.simulator import simulator_document
+from qtrl_spool.backends.simulator.chip import chip_of
 from qtrl_spool.config import Configuration, load_config
 from qtrl_spool.config.yaml12 import parse_yaml
 from qtrl_spool.shipped import default_config_folder
@@ -60,25 +61,22 @@ def test_readout_tones_do_not_leak_into_each_other(chip: Configuration) -> None:
     assert cycles == pytest.approx(np.round(cycles), abs=1e-9)
 
 
+def described(chip: Configuration, qubit: str) -> Any:
+    """Return what the calibration says of a qubit, its own losses and its own resonator given."""
+    written = chip.simulator["chip"][qubit]
+    own = ("t1", "t2", "thermal_population", "chi", "kappa")
+    with_its_own = chip.merged({"variables": {f"{qubit}/{key}": {"$new": written[key]} for key in own}})
+    return simulator_document(with_its_own)["chip"][qubit]
+
+
 @pytest.mark.parametrize("qubit", QUBITS)
 def test_the_simulated_chip_is_the_one_that_the_calibration_describes(
     chip: Configuration, qubit: str
 ) -> None:
-    written = chip.simulator["chip"][qubit]
-    derived = simulator_document(chip)["chip"][qubit]
-    keys = [
-        "freq",
-        "anharmonicity",
-        "drive_rate",
-        "chan_I",
-        "chan_Q",
-        "res_freq",
-        "iq_0",
-        "iq_1",
-        "iq_2",
-        "iq_sigma",
-    ]
-    for key in keys:
+    written, derived = chip.simulator["chip"][qubit], described(chip, qubit)
+    wiring = ("chan_I", "chan_Q", "res_chan_I", "res_chan_Q")
+    numbers = ("freq", "anharmonicity", "drive_rate", "res_freq", "iq_signal", "iq_background", "iq_sigma")
+    for key in (*wiring, *numbers):
         assert np.allclose(written[key], derived[key], rtol=2e-3, atol=0.06), key
 
 
@@ -86,9 +84,7 @@ def test_the_simulated_chip_is_the_one_that_the_calibration_describes(
 def test_the_readout_matrix_corrects_the_errors_that_the_simulated_readout_makes(
     chip: Configuration, qubit: str
 ) -> None:
-    written = chip.simulator["chip"][qubit]
-    with_its_t1 = chip.merged({"variables": {f"{qubit}/t1": {"$new": written["t1"]}}})
-    derived = simulator_document(with_its_t1)["chip"][qubit]
+    written, derived = chip.simulator["chip"][qubit], described(chip, qubit)
     flips = ("flip_0_to_1", "flip_1_to_0")
     assert [written[key] for key in flips] == pytest.approx([derived[key] for key in flips], abs=2e-4)
 

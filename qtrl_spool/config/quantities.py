@@ -32,7 +32,8 @@ _BY_KEY = {
     "drive_rate": HERTZ, "freq": HERTZ, "frequencies": HERTZ, "frequency": HERTZ, "length": SECONDS,
     "mod_freq": HERTZ, "mod_freq_ef": HERTZ, "phase": RADIANS, "qubit_LO": HERTZ, "readout_LO": HERTZ,
     "res_freq": HERTZ, "res_mod_freq": HERTZ, "sample_rate": HERTZ, "t1": SECONDS, "t2": SECONDS,
-    "width": SECONDS, "angles": RADIANS, "global_phase": RADIANS, "kappa": HERTZ,
+    "width": SECONDS, "angles": RADIANS, "global_phase": RADIANS, "kappa": HERTZ, "detuning_noise": HERTZ,
+    "zz": HERTZ, "cr": HERTZ, "cr_back": HERTZ,
 }  # fmt: skip
 _BY_DOCUMENT = {("dac", "amplitude"): VOLTS, ("dac", "dc_offset"): VOLTS}
 

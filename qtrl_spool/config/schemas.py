@@ -285,8 +285,25 @@ _SIMULATOR = Mapped(
                     "res_freq": _FREQUENCY,
                     "t1": Number("energy decay", SECONDS, least=0),
                     "t2": Number("loss of phase", SECONDS, least=0),
+                    "detuning_noise": Number("from repetition to repetition", HERTZ, least=0),
+                    "thermal_population": Number("of level 1 at rest", least=0, most=0.5),
+                    "chi": Number("shift of the resonator", HERTZ),
+                    "kappa": Number("line width of the resonator", HERTZ, least=0),
+                    "chan_I": _CHANNEL,
+                    "chan_Q": _CHANNEL,
+                    "res_chan_I": _CHANNEL,
+                    "res_chan_Q": _CHANNEL,
                 },
                 strict=False,
+            )
+        ),
+        "pairs": Mapped(
+            others=Mapped(
+                {
+                    "zz": Number("shift of one by the other", HERTZ),
+                    "cr": Number("the second, driven through the first, at full scale", HERTZ),
+                    "cr_back": Number("the first, driven through the second", HERTZ),
+                }
             )
         ),
     }

@@ -6,7 +6,8 @@ import numpy as np
 
 from qtrl_spool.backends.simulator.chip import Qubit
 from qtrl_spool.backends.simulator.drive import schedule
-from qtrl_spool.backends.simulator.evolve import Outcomes, outcomes
+from qtrl_spool.backends.simulator.evolve import outcomes
+from qtrl_spool.backends.simulator.outcomes import Outcomes
 from qtrl_spool.sequence import Program
 from qtrl_spool.sequence.program import PLAY
 
@@ -27,9 +28,10 @@ TEXTBOOK = {
     "res_freq": 6.5e9,
     "chi": -0.5e6,
     "kappa": 1e6,
-    "iq_0": (-150.0, 20.0),
-    "iq_1": (150.0, 40.0),
-    "iq_2": (200.0, 250.0),
+    "res_chan_I": 8,
+    "res_chan_Q": 9,
+    "iq_signal": (5000.0, 0.0),
+    "iq_background": (-2000.0, 500.0),
     "iq_sigma": (40.0, 45.0, 50.0),
     "flip_0_to_1": 0.0,
     "flip_1_to_0": 0.0,
@@ -105,7 +107,7 @@ def solve(played: Program, of: Qubit, triggers: np.ndarray | None = None, lo: fl
     """Return the outcomes of one qubit; it is measured at the end if `triggers` does not say."""
     if triggers is None:
         triggers = np.full((played.n_elements, 1), played.n_samples)
-    plan = schedule(played, (of.chan_I, of.chan_Q), triggers)
+    plan = schedule(played, of.channels, triggers)
     return outcomes(plan, of, triggers, sample_rate=played.sample_rate, local_oscillator=lo)
 
 

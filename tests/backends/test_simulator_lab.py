@@ -11,8 +11,8 @@ from scipy.optimize import curve_fit
 from qtrl_spool import experiments
 from qtrl_spool.axes import InMemory
 from qtrl_spool.backends import Measurement
-from qtrl_spool.backends.simulator import Simulator
-from qtrl_spool.backends.simulator.chip import chip_of, simulator_document
+from qtrl_spool.backends.simulator import Simulator, simulator_document
+from qtrl_spool.backends.simulator.chip import chip_of
 from qtrl_spool.backends.simulator.simulator import solve
 from qtrl_spool.config import AcquisitionSettings, load_config
 from qtrl_spool.processing import process, readout_labels

@@ -131,7 +131,7 @@ def _tones(program: Program, channels: tuple[int, int]) -> NDArray[np.void]:
 
 def _loud(samples: NDArray[np.complex64], plays: NDArray[np.void]) -> NDArray[np.bool_]:
     """Say which plays have any amplitude at all."""
-    example, number = _numbered(plays["offset"], plays["n"])
+    example, number = numbered(plays["offset"], plays["n"])
     loud = [np.any(samples[play["offset"] : play["offset"] + play["n"]]) for play in plays[example]]
     return np.asarray(np.array(loud, dtype=bool)[number])
 
@@ -147,7 +147,7 @@ def _twins(
     at = np.flatnonzero(same)
     turn = np.round(_wrapped(two["phase"][at] - one["phase"][at]), 9)
     pairs = (one["offset"][at], two["offset"][at], one["n"][at], turn)
-    example, number = _numbered(*pairs)
+    example, number = numbered(*pairs)
     balanced = [_is_balanced(samples, *(column[which].item() for column in pairs)) for which in example]
     return np.asarray(at[np.array(balanced, dtype=bool)[number]])
 
@@ -211,7 +211,7 @@ def _relative(tones: NDArray[np.void], first: NDArray[np.int64], sample_rate: fl
 def _distinct(relative: NDArray[np.void], first: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
     """Return for each span the number of the distinct one that it is, and an example of each."""
     keys = [name for name in TONE.names or () if name != "element"]
-    _, tone = _numbered(*(relative[key] for key in keys))
+    _, tone = numbered(*(relative[key] for key in keys))
     limits = np.append(first, len(relative)).tolist()
     numbers = tone.tolist()
     seen: dict[tuple[int, ...], int] = {}
@@ -248,7 +248,7 @@ def _draw(program: Program, tones: NDArray[np.void]) -> Drive:
     return Drive(freq=freq, samples=samples, step=1 / (rate * finer))
 
 
-def _numbered(*columns: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def numbered(*columns: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Number the distinct rows: return where an example of each is, and the number of every row."""
     order = np.lexsort(columns)
     new = np.zeros(len(order), dtype=bool)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from qtrl_spool.backends.simulator.chip import Qubit
 from qtrl_spool.backends.simulator.drive import Schedule
+from qtrl_spool.backends.simulator.outcomes import Outcomes
 from qtrl_spool.backends.simulator.transmon import (
     COHERENCE,
     DIAGONAL,
@@ -28,7 +29,6 @@ from qtrl_spool.backends.simulator.transmon import (
     Complex,
     Idle,
     chunks,
-    ground,
     idle,
 )
 
@@ -36,23 +36,6 @@ Number = TypeVar("Number", np.int64, np.float64)
 
 MOST_NODES = 41
 NODE_ACCURACY = 1e-6
-
-
-@dataclass(frozen=True, eq=False)
-class Outcomes:
-    """Probabilities of what the triggers find.
-
-    Attributes
-    ----------
-    first:
-        Of each level at the first trigger [element, level].
-    later:
-        Of each level at a later trigger, after each level at the one before it
-        [element, trigger, level before, level].
-    """
-
-    first: NDArray[np.float64]
-    later: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +87,7 @@ def outcomes(
         line = _line(
             plan, interval == at, table, begin, triggers[:, at], sample_rate, local_oscillator - qubit.freq
         )
-        start = np.diag(np.ones(LEVELS)) if at else ground(qubit)[None]
+        start = np.diag(np.ones(LEVELS)) if at else qubit.at_rest()[None]
         found.append(_populations(_evolve(start, line, table, undriven, detunings), weights, line.order))
     later = [one[:, None] for one in found[1:]]
     empty = np.zeros((n_elements, 0, LEVELS, LEVELS))

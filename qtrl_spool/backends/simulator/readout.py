@@ -1,32 +1,96 @@
-"""From the probabilities of levels to what a digitizer would have seen.
+"""From the probabilities of levels to integrated IQ points.
 
 Each repetition draws a level at every trigger, given the level that it was left in by the one
-before. A level that decays while it is read moves from its IQ point towards the one below, by the
-part of the window that was left. The amplifier's noise is added last. Raw traces hold the same
-points as signals at exp(-2 pi i f t), so that the chain's own demodulation finds them again.
+before. While it is read a level may jump to the next one, down or up; the point then moves as the
+resonator's field does (see `resonator`). A part of what other readouts show is added, and the
+amplifier's noise last. `traces` makes raw traces of the same shots.
 
-Random numbers come from a generator that the caller made; the same generator gives the same bits.
+Random numbers come from generators that the caller made; the same generators give the same bits.
 Called by `Simulator.acquire`. Pure.
 
-Known limits: no ring-up of the resonator, no crosstalk between readouts but that of demodulation
-itself; what decays within the window is not followed into the rest of the sequence (that decays too).
+Known limits: a level jumps at most twice in a window; what jumps within a window is not followed
+into the rest of the sequence (there it jumps anew, at the same rate).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qtrl_spool.backends.simulator.chip import Qubit
-from qtrl_spool.backends.simulator.evolve import Outcomes
+from qtrl_spool.backends.simulator.chip import LEVELS, Qubit
+from qtrl_spool.backends.simulator.outcomes import Outcomes
+from qtrl_spool.backends.simulator.resonator import Field, Window
 
-TRACE_LIMIT = 32767
+MOST_JUMPS = 2
+RARE = 1e-12
+"""1/s: a rate that stands for never."""
+SIGMA_WINDOW = 1e-6
+"""s, the integration that `Qubit.iq_sigma` holds for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """One readout of a job, whatever the shot.
+
+    Attributes
+    ----------
+    label, name:
+        Its label and the name of its qubit.
+    qubit:
+        What is read.
+    window:
+        Of the digitizer.
+    fields:
+        The distinct fields of its resonator.
+    number, turn:
+        Which of them each trigger meets, and by what its signal is multiplied [element, trigger].
+    """
+
+    label: str
+    name: str
+    qubit: Qubit
+    window: Window
+    fields: tuple[Field, ...]
+    number: NDArray[np.int64]
+    turn: NDArray[np.complex128]
+
+    @property
+    def widths(self) -> NDArray[np.float64]:
+        """Standard deviation of I, and of Q, of a point of each level [level], units of the ADC."""
+        return np.asarray(np.sqrt(SIGMA_WINDOW / self.window.duration) * np.array(self.qubit.iq_sigma))
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """The levels that the shots of one readout go through.
+
+    Attributes
+    ----------
+    levels:
+        At the trigger, as the readout takes them [repetition, element, trigger].
+    shots:
+        Which of these jump within the window, as places in the flattened `levels` [jumping].
+    steps, begins:
+        The levels that they go through, and at which sample each begins [jumping, step].
+    """
+
+    levels: NDArray[np.int8]
+    shots: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    begins: NDArray[np.int64]
 
 
 def draw_levels(outcomes: Outcomes, n_reps: int, random: np.random.Generator) -> NDArray[np.int8]:
-    """Return the level that each trigger finds [repetition, element, trigger]."""
+    """Return the level, of all the qubits of a group as one number, that each trigger finds.
+
+    Returns
+    -------
+    levels:
+        [repetition, element, trigger]; see `level_of` for that of one qubit.
+    """
     n_elements, n_later = outcomes.later.shape[:2]
     levels = np.empty((n_reps, n_elements, n_later + 1), dtype=np.int8)
     levels[:, :, 0] = _drawn(np.cumsum(outcomes.first, axis=1)[None], random, (n_reps, n_elements))
@@ -40,49 +104,42 @@ def draw_levels(outcomes: Outcomes, n_reps: int, random: np.random.Generator) ->
 
 def _drawn(
     limits: NDArray[np.float64], random: np.random.Generator, shape: tuple[int, int]
-) -> NDArray[np.bool_] | NDArray[np.int8]:
+) -> NDArray[np.int8]:
     """Return levels drawn from cumulated probabilities [repetition or 1, element, level]."""
     number = random.random(shape, dtype=np.float32)
-    return (number >= limits[..., 0]).astype(np.int8) + (number >= limits[..., 1])
+    found = np.zeros(shape, dtype=np.int8)
+    for level in range(limits.shape[-1] - 1):
+        found += number >= limits[..., level]
+    return found
 
 
-def iq_points(
-    levels: NDArray[np.int8],
-    qubit: Qubit,
-    window: float,
-    noise: float,
-    random: np.random.Generator,
-    *,
-    elsewhere: float = 0.0,
-) -> NDArray[np.complex64]:
-    """Return one IQ point for each level that was found, in units of the ADC, before rotation.
+def level_of(levels: NDArray[np.int8], place: int, n_qubits: int) -> NDArray[np.int8]:
+    """Return the level of one qubit of a group, the first being the most significant digit."""
+    return levels if n_qubits == 1 else levels // np.int8(LEVELS ** (n_qubits - 1 - place)) % np.int8(LEVELS)
 
-    Parameters
-    ----------
-    levels:
-        Found by the triggers, any shape.
-    qubit:
-        Its blobs and its errors.
-    window:
-        Length of the integration, s.
-    noise:
-        Factor on the width of the blobs.
-    random:
-        Where random numbers come from.
-    elsewhere:
-        Standard deviation that is left out because the trace brings it, units of the ADC.
-    """
+
+def paths(levels: NDArray[np.int8], qubit: Qubit, window: Window, random: np.random.Generator) -> Paths:
+    """Return what becomes of levels while they are read."""
     seen = _misread(levels, qubit, random)
-    blobs = np.array([complex(*point) for point in (qubit.iq_0, qubit.iq_1, qubit.iq_2)], dtype=np.complex64)
-    points = blobs[seen]
-    excited = np.flatnonzero(seen)
-    level = seen.ravel()[excited]
-    left = _part_left(level, qubit.t1, window, random)
-    points.ravel()[excited] = left * blobs[level] + (1 - left) * blobs[level - 1]
-    sigma = np.sqrt(np.clip(np.square(qubit.iq_sigma) - elsewhere**2, 0.0, None))
-    spread = (noise * sigma).astype(np.float32)[seen]
-    both = random.standard_normal((*seen.shape, 2), dtype=np.float32).view(np.complex64)[..., 0]
-    return np.asarray(points + spread * both)
+    down, up = qubit.rates
+    number = np.arange(LEVELS)
+    leave = np.array([down * number, up * (number + 1) * (number < LEVELS - 1)])
+    total = leave.sum(axis=0)
+    chance = -np.expm1(-total * window.duration)
+    drawn = random.random(seen.shape, dtype=np.float32)
+    shots = np.flatnonzero(drawn < chance.astype(np.float32)[seen])
+    steps = np.zeros((len(shots), MOST_JUMPS + 1), dtype=np.int64)
+    begins = np.zeros_like(steps)
+    steps[:, 0] = seen.ravel()[shots]
+    when = -np.log1p(-drawn.ravel()[shots].astype(np.float64)) / total[steps[:, 0]]
+    for jump in range(1, MOST_JUMPS + 1):
+        before = steps[:, jump - 1]
+        falls = random.random(len(shots)) * total[before] < leave[0, before]
+        steps[:, jump] = before + np.where(falls, -1, 1)
+        begins[:, jump] = np.minimum(np.ceil(when * window.sample_rate), window.n_points)
+        rate = np.maximum(total[steps[:, jump]], RARE)
+        when = when + random.standard_exponential(len(shots)) / rate
+    return Paths(levels=seen, shots=shots, steps=steps, begins=begins)
 
 
 def _misread(levels: NDArray[np.int8], qubit: Qubit, random: np.random.Generator) -> NDArray[np.int8]:
@@ -94,43 +151,45 @@ def _misread(levels: NDArray[np.int8], qubit: Qubit, random: np.random.Generator
     return np.where(wrong, 1 - levels, levels).astype(np.int8)
 
 
-def _part_left(
-    level: NDArray[np.int8], t1: float, window: float, random: np.random.Generator
-) -> NDArray[np.float32]:
-    """Return the part of the window that passes before an excited level decays."""
-    waited = random.standard_exponential(len(level), dtype=np.float32) * np.float32(t1 / window) / level
-    return np.minimum(waited, np.float32(1.0)).astype(np.float32)
+def points_of(readout: Readout, path: Paths) -> NDArray[np.complex64]:
+    """Return the IQ points of shots, without noise [repetition, element, trigger]."""
+    means = np.array([field.means for field in readout.fields], dtype=np.complex64)
+    points = means[0][path.levels] if len(means) == 1 else means[readout.number, path.levels]
+    flat = points.reshape(-1)
+    met = np.broadcast_to(readout.number, points.shape).reshape(-1)[path.shots]
+    for at, field in enumerate(readout.fields):
+        here = met == at
+        flat[path.shots[here]] = field.points(path.steps[here], path.begins[here])
+    return points if np.all(readout.turn == 1) else points * readout.turn.astype(np.complex64)
 
 
-def traces(
-    points: NDArray[np.complex64],
-    frequencies: Sequence[float],
-    *,
-    n_points: int,
-    sample_rate: float,
-    noise: float,
-    random: np.random.Generator,
-) -> NDArray[np.int16]:
-    """Return what the digitizer's two inputs see [quadrature, repetition, element, trigger, point].
+def with_crosstalk(
+    points: Sequence[NDArray[np.complex64]], readouts: Sequence[Readout]
+) -> list[NDArray[np.complex64]]:
+    """Return IQ points with what other readouts add to them: a part of how far they are from level 0."""
+    mixed = list(points)
+    for at, readout in enumerate(readouts):
+        for other, part in heard(readout, readouts).items():
+            mixed[at] = mixed[at] + np.float32(part) * (points[other] - _at_rest(readouts[other]))
+    return mixed
 
-    Parameters
-    ----------
-    points:
-        IQ points [readout, repetition, element, trigger], units of the ADC.
-    frequencies:
-        Of the signal of each readout, Hz.
-    n_points, sample_rate:
-        Samples of a trace, and their rate, samples/s.
-    noise:
-        Standard deviation of a sample of either input, units of the ADC.
-    random:
-        Where random numbers come from.
-    """
-    time = np.arange(n_points) / sample_rate
-    carriers = np.exp(-2j * np.pi * np.outer(frequencies, time)).astype(np.complex64)
-    signal = np.tensordot(points, carriers, axes=(0, 0))
-    seen = np.empty((2, *signal.shape), dtype=np.int16)
-    for at, part in enumerate((signal.real, signal.imag)):
-        noisy = part + np.float32(noise) * random.standard_normal(part.shape, dtype=np.float32)
-        seen[at] = np.clip(np.rint(noisy), -TRACE_LIMIT, TRACE_LIMIT)
-    return seen
+
+def heard(readout: Readout, readouts: Sequence[Readout]) -> Mapping[int, float]:
+    """Return which part of the signal of each other readout, by its place, is found in this one's."""
+    parts = readout.qubit.readout_crosstalk
+    return {at: parts[other.name] for at, other in enumerate(readouts) if parts.get(other.name)}
+
+
+def _at_rest(readout: Readout) -> NDArray[np.complex64]:
+    """Return the IQ points of level 0 [element, trigger]."""
+    means = np.array([field.means[0] for field in readout.fields])
+    return np.asarray((means[readout.number] * readout.turn).astype(np.complex64))
+
+
+def noise_of(
+    levels: NDArray[np.int8], widths: NDArray[np.float64], random: np.random.Generator
+) -> NDArray[np.complex64]:
+    """Return noise of I and Q, `widths` [level] for each level that was found; shape of `levels`."""
+    both = random.standard_normal((*levels.shape, 2), dtype=np.float32).view(np.complex64)[..., 0]
+    both *= widths.astype(np.float32)[levels]
+    return np.asarray(both)

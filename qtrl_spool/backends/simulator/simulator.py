@@ -1,9 +1,10 @@
 """The simulator as a backend: puts chip, drives, evolution and readout in order.
 
-`prepare` works out all probabilities of a job; `acquire` only draws from them. Every batch has a
-random stream of its own for each readout, made of the seed, the number of the batch and the label of
-the readout: the same seed gives the same bits in every process, whatever else is read. Without a
-seed one is drawn for each job; the plan's `seed` tells which.
+`prepare` works out all probabilities of a job; `acquire` only draws from them. Every batch has random
+streams of its own for the levels of each group of qubits, for the path of each readout and for its
+noise, made of the seed, the number of the batch and their names: the same seed gives the same bits
+in every process, whatever else is read, and batch k without the ones before it. Without a seed one
+is drawn for each job; the plan's `seed` tells which.
 
 Called by `qtrl_spool.run` in the server's worker thread. Fails with `ConfigError` for an impossible
 chip and with `BackendError` for a readout of a qubit that the chip does not have.
@@ -23,14 +24,27 @@ from numpy.typing import NDArray
 
 from qtrl_spool.axes import IQ_AXES, RAW_AXES, Labelled
 from qtrl_spool.backends import Acquired, Capabilities, Measurement
-from qtrl_spool.backends.simulator.chip import Chip, Qubit, chip_of, enabled_steps, number, simulator_document
+from qtrl_spool.backends.simulator.chip import Chip, Qubit, chip_of, number
+from qtrl_spool.backends.simulator.describe import simulator_document, window_of
 from qtrl_spool.backends.simulator.drive import schedule
-from qtrl_spool.backends.simulator.evolve import Outcomes, outcomes
-from qtrl_spool.backends.simulator.readout import draw_levels, iq_points, traces
+from qtrl_spool.backends.simulator.evolve import outcomes
+from qtrl_spool.backends.simulator.outcomes import Outcomes
+from qtrl_spool.backends.simulator.probes import Tones, fields_of, tones_of
+from qtrl_spool.backends.simulator.readout import (
+    Paths,
+    Readout,
+    draw_levels,
+    level_of,
+    noise_of,
+    paths,
+    points_of,
+    with_crosstalk,
+)
+from qtrl_spool.backends.simulator.traces import Shots, excess_of, floor_of, traces
 from qtrl_spool.errors import AbortedError, BackendError, did_you_mean
 
 if TYPE_CHECKING:
-    from qtrl_spool.config import AcquisitionSettings, Configuration
+    from qtrl_spool.config import AcquisitionSettings
     from qtrl_spool.sequence import Program
 
 LOOK_EVERY_S = 0.01
@@ -39,17 +53,45 @@ SEED_BITS = 48
 
 
 @dataclass(frozen=True, eq=False)
-class _Job:
-    """What `prepare` leaves for `acquire`: one entry of each tuple for each readout."""
+class Group:
+    """Qubits that are drawn together: one, or a pair.
 
-    chip: Chip
-    settings: AcquisitionSettings
-    readouts: tuple[str, ...]
-    qubits: tuple[Qubit, ...]
-    outcomes: tuple[Outcomes, ...]
-    frequencies: tuple[float, ...]
-    n_triggers: int
+    Attributes
+    ----------
+    names:
+        Of its qubits.
+    outcomes:
+        What the triggers find.
+    """
+
+    names: tuple[str, ...]
+    outcomes: Outcomes
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What `prepare` leaves for `acquire`.
+
+    Attributes
+    ----------
+    seed:
+        Of all random streams.
+    noise, batch_s:
+        As in `Chip`.
+    settings:
+        Of the acquisition.
+    readouts:
+        In the order of the measurement's.
+    groups:
+        All that are read, or that are drawn together with one that is.
+    """
+
     seed: int
+    noise: float
+    batch_s: float
+    settings: AcquisitionSettings
+    readouts: tuple[Readout, ...]
+    groups: tuple[Group, ...]
 
 
 class Simulator:
@@ -64,7 +106,7 @@ class Simulator:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._aborted = threading.Event()
-        self._job: _Job | None = None
+        self._plan: Plan | None = None
         self.capabilities = Capabilities()
 
     def connect(self) -> None:
@@ -74,54 +116,65 @@ class Simulator:
         """Return None: a simulator is always well."""
         return None
 
-    def prepare(self, measurement: Measurement) -> _Job:
+    def prepare(self, measurement: Measurement) -> Plan:
         """Work out the probability of every outcome of a job (see `Backend.prepare`)."""
-        program, config, readouts = measurement.program, measurement.config, measurement.readouts
+        config = measurement.config
         chip = chip_of(config.get("simulator") or simulator_document(config))
-        qubits = tuple(_probed(label, _qubit_of(label, chip), config) for label in readouts)
-        when = _triggers(measurement.triggers, program, measurement.settings)
+        read = {label: _qubit_name(label, chip) for label in measurement.readouts}
+        tones = _tones(measurement, chip, read)
+        when = _triggers(measurement, tones)
         mixed = number(config.get("variables/hardware/qubit_LO", 0.0), "variables/hardware/qubit_LO")
-        return _Job(
-            chip=chip,
-            settings=measurement.settings,
-            readouts=readouts,
-            qubits=qubits,
-            outcomes=tuple(solve(program, qubit, when, mixed) for qubit in qubits),
-            frequencies=tuple(_signal_frequency(label, config) for label in readouts),
-            n_triggers=when.shape[1],
+        found = [
+            Group((name,), solve(measurement.program, chip.qubits[name], when, mixed))
+            for name in read.values()
+        ]
+        return Plan(
             seed=_seed(measurement.seed, chip),
+            noise=chip.noise,
+            batch_s=chip.batch_s,
+            settings=measurement.settings,
+            readouts=tuple(
+                _readout(label, name, chip, tones[label], when, measurement) for label, name in read.items()
+            ),
+            groups=tuple(found),
         )
 
-    def arm(self, plan: _Job) -> None:
+    def arm(self, plan: Plan) -> None:
         """Draw from this job's probabilities from now on."""
         self._aborted.clear()
-        self._job = plan
+        self._plan = plan
 
     def acquire(self, batch: int, should_stop: Callable[[], bool]) -> Acquired:
         """Draw one batch (see `Backend.acquire`)."""
-        if self._job is None:
+        if self._plan is None:
             raise BackendError("the simulator was asked for data before a job was prepared")
         begun = self._clock()
-        acquired = _acquired(self._job, batch)
-        self._wait_until(begun + self._job.chip.batch_s, should_stop)
+        acquired = _acquired(self._plan, batch, lambda: self._look(should_stop))
+        self._wait_until(begun + self._plan.batch_s, should_stop)
         return acquired
 
     def abort(self) -> None:
-        """End a wait for `batch_s` at once."""
+        """End a wait for `batch_s`, or the making of traces, at once."""
         self._aborted.set()
 
     def release(self) -> None:
         """Forget the job."""
-        self._job = None
+        self._plan = None
+
+    def _look(self, should_stop: Callable[[], bool]) -> None:
+        if should_stop() or self._aborted.is_set():
+            raise AbortedError("the simulated acquisition was stopped")
 
     def _wait_until(self, end: float, should_stop: Callable[[], bool]) -> None:
         while True:
-            if should_stop() or self._aborted.is_set():
-                raise AbortedError("the simulated acquisition was stopped")
+            self._look(should_stop)
             left = end - self._clock()
             if left <= 0:
                 return
             self._aborted.wait(min(left, LOOK_EVERY_S))
+
+
+# -- preparing ---------------------------------------------------------------------------------------
 
 
 def _seed(begun_with: int | None, chip: Chip) -> int:
@@ -131,7 +184,7 @@ def _seed(begun_with: int | None, chip: Chip) -> int:
     return secrets.randbits(SEED_BITS) if chip.seed is None else chip.seed
 
 
-def _qubit_of(label: str, chip: Chip) -> Qubit:
+def _qubit_name(label: str, chip: Chip) -> str:
     name = "Q" + label.removeprefix("R")
     if name not in chip.qubits:
         near = (
@@ -140,78 +193,96 @@ def _qubit_of(label: str, chip: Chip) -> Qubit:
         raise BackendError(
             f"readout {label!r} reads qubit {name!r}, which the simulated chip lacks", hint=near
         )
-    return chip.qubits[name]
+    return name
 
 
-def _probed(label: str, qubit: Qubit, config: Configuration) -> Qubit:
-    """Return the qubit as the configured probe sees it; on resonance where none is configured."""
-    modulation = f"variables/Q{label.removeprefix('R')}/res_mod_freq"
-    mixed = "variables/hardware/readout_LO"
-    if modulation not in config or mixed not in config:
-        return qubit
-    return qubit.probed(number(config[modulation], modulation) + number(config[mixed], mixed))
+def _tones(measurement: Measurement, chip: Chip, read: dict[str, str]) -> dict[str, Tones]:
+    """Return the readout pulses of each readout, by its label."""
+    windows = {name: window_of(name, measurement.config) for name in chip.qubits}
+    frequencies = {name: window.demodulated for name, window in windows.items()}
+    return {
+        label: tones_of(measurement.program, chip.qubits[name], name, frequencies)
+        for label, name in read.items()
+    }
 
 
-def _triggers(
-    triggers: NDArray[np.int64], program: Program, settings: AcquisitionSettings
-) -> NDArray[np.int64]:
-    """Return when to measure: at the end if the sequence does not say."""
-    if triggers.shape[1]:
-        return triggers
-    return np.full((program.n_elements, max(1, settings.n_triggers or 1)), program.n_samples, dtype=np.int64)
+def _triggers(measurement: Measurement, tones: dict[str, Tones]) -> NDArray[np.int64]:
+    """Return when to measure: where the first readout pulse begins if the sequence does not say."""
+    if measurement.triggers.shape[1]:
+        return measurement.triggers
+    program = measurement.program
+    begins = np.full(program.n_elements, program.n_samples, dtype=np.int64)
+    for each in tones.values():
+        np.minimum.at(begins, each.element, each.start)
+    return np.repeat(begins[:, None], max(1, measurement.settings.n_triggers or 1), axis=1)
 
 
 def solve(program: Program, qubit: Qubit, triggers: NDArray[np.int64], mixed: float) -> Outcomes:
     """Return the probabilities of one qubit's levels; `mixed` is the local oscillator, Hz."""
-    plan = schedule(program, (qubit.chan_I, qubit.chan_Q), triggers)
+    plan = schedule(program, qubit.channels, triggers)
     return outcomes(plan, qubit, triggers, sample_rate=program.sample_rate, local_oscillator=mixed)
 
 
-def _signal_frequency(label: str, config: Configuration) -> float:
-    """Return where the chain looks for a readout's signal, Hz."""
-    step = enabled_steps(config).get("Heterodyne", {})
-    labels = [f"R{name}" for name in step.get("freq_labels", [])]
-    frequencies = step.get("frequencies", [])
-    if label in labels and labels.index(label) < len(frequencies):
-        return number(frequencies[labels.index(label)], f"the Heterodyne step's frequency of {label}")
-    path = f"variables/Q{label.removeprefix('R')}/res_mod_freq"
-    return number(config.get(path, 0.0), path)
+def _readout(
+    label: str, name: str, chip: Chip, tones: Tones, when: NDArray[np.int64], measurement: Measurement
+) -> Readout:
+    qubit, window = chip.qubits[name], window_of(name, measurement.config)
+    return Readout(label, name, qubit, window, *fields_of(measurement.program, tones, when, qubit, window))
 
 
-def _acquired(job: _Job, batch: int) -> Acquired:
-    settings, seed = job.settings, job.seed
-    floor = _narrowest(job.qubits) if settings.keep_raw else 0.0
-    points = _points(job, seed, batch, floor)
-    if not settings.keep_raw:
-        return Acquired(iq=Labelled(points.view(np.float32).reshape(*points.shape, 2), IQ_AXES))
-    raw = traces(
-        points,
-        job.frequencies,
-        n_points=settings.points,
-        sample_rate=settings.sample_rate,
-        noise=job.chip.noise * floor * settings.points**0.5,
-        random=_stream(seed, batch, "raw"),
+# -- acquiring ---------------------------------------------------------------------------------------
+
+
+def _acquired(plan: Plan, batch: int, look: Callable[[], None]) -> Acquired:
+    shots = _shots(plan, batch)
+    if plan.settings.keep_raw:
+        return Acquired(raw=Labelled(_raw(plan, batch, shots, look), RAW_AXES))
+    points = with_crosstalk(
+        [points_of(readout, path) for readout, path in zip(plan.readouts, shots, strict=True)], plan.readouts
     )
-    return Acquired(raw=Labelled(raw, RAW_AXES))
+    shape = (len(points), plan.settings.n_reps, *plan.readouts[0].number.shape) if points else (0, 0, 0, 0)
+    iq = np.empty(shape, dtype=np.complex64)
+    for at, (readout, path) in enumerate(zip(plan.readouts, shots, strict=True)):
+        random = _stream(plan.seed, batch, readout.label, "noise")
+        np.add(points[at], noise_of(path.levels, plan.noise * readout.widths, random), out=iq[at])
+    return Acquired(iq=Labelled(iq.view(np.float32).reshape(*iq.shape, 2), IQ_AXES))
 
 
-def _points(job: _Job, seed: int, batch: int, elsewhere: float) -> NDArray[np.complex64]:
-    """Return the IQ points of a batch [readout, repetition, element, trigger]."""
-    settings = job.settings
-    shape = (len(job.readouts), settings.n_reps, settings.n_elements, job.n_triggers)
-    window = settings.points / settings.sample_rate
-    points = np.empty(shape, dtype=np.complex64)
-    for at, (label, found, qubit) in enumerate(zip(job.readouts, job.outcomes, job.qubits, strict=True)):
-        random = _stream(seed, batch, label)
-        levels = draw_levels(found, settings.n_reps, random)
-        points[at] = iq_points(levels, qubit, window, job.chip.noise, random, elsewhere=elsewhere)
-    return points
+def _shots(plan: Plan, batch: int) -> list[Paths]:
+    """Return the levels that the shots of each readout go through."""
+    drawn: dict[str, NDArray[np.int8]] = {}
+    for group in plan.groups:
+        random = _stream(plan.seed, batch, *group.names, "levels")
+        levels = draw_levels(group.outcomes, plan.settings.n_reps, random)
+        for place, name in enumerate(group.names):
+            drawn[name] = level_of(levels, place, len(group.names))
+    return [
+        paths(
+            drawn[readout.name],
+            readout.qubit,
+            readout.window,
+            _stream(plan.seed, batch, readout.label, "path"),
+        )
+        for readout in plan.readouts
+    ]
 
 
-def _narrowest(qubits: tuple[Qubit, ...]) -> float:
-    """Return the width of the narrowest blob: what the noise of the traces makes of all of them."""
-    return min((min(qubit.iq_sigma) for qubit in qubits), default=0.0)
+def _raw(plan: Plan, batch: int, paths_: list[Paths], look: Callable[[], None]) -> NDArray[np.int16]:
+    floor = floor_of(plan.readouts)
+    shots = [
+        Shots(
+            path,
+            noise_of(
+                path.levels,
+                plan.noise * excess_of(readout, floor),
+                _stream(plan.seed, batch, readout.label, "noise"),
+            ),
+        )
+        for readout, path in zip(plan.readouts, paths_, strict=True)
+    ]
+    white = plan.noise * floor * plan.settings.points**0.5
+    return traces(plan.readouts, shots, white, _stream(plan.seed, batch, "raw"), look)
 
 
-def _stream(seed: int, batch: int, label: str) -> np.random.Generator:
-    return np.random.Generator(np.random.SFC64([seed, batch, *label.encode()]))
+def _stream(seed: int, batch: int, *names: str) -> np.random.Generator:
+    return np.random.Generator(np.random.SFC64([seed, batch, *"/".join(names).encode()]))

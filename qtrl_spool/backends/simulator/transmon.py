@@ -76,19 +76,10 @@ class Idle:
     from_modes: Complex
 
 
-def ground(qubit: Qubit) -> NDArray[np.float64]:
-    """Return the populations at rest [level]."""
-    ratio = qubit.thermal_population / (1 - qubit.thermal_population)
-    weights = ratio ** np.arange(LEVELS)
-    return np.asarray(weights / weights.sum())
-
-
 def jumps(qubit: Qubit) -> list[NDArray[np.float64]]:
     """Return the Lindblad operators: relaxation, excitation, pure dephasing [3, 3], 1/sqrt(s)."""
-    up = qubit.thermal_population / qubit.t1
-    down = 1 / qubit.t1 - up
-    dephasing = max(0.0, 2 * qubit.dephasing_rate)
-    return [np.sqrt(down) * LOWER, np.sqrt(up) * LOWER.T, np.sqrt(dephasing) * NUMBER]
+    down, up = qubit.rates
+    return [np.sqrt(down) * LOWER, np.sqrt(up) * LOWER.T, np.sqrt(2 * qubit.dephasing_rate) * NUMBER]
 
 
 def energies(qubit: Qubit, detuning: float) -> NDArray[np.float64]:
@@ -148,7 +139,7 @@ def chunks(drives: Sequence[Drive], qubit: Qubit, local_oscillator: float, large
 
 def _chunk_length(drive: Drive, qubit: Qubit, largest_detuning: float) -> int:
     """Return how many steps of a drive make a chunk: a multiple of `BLOCK`."""
-    loss = 2 / qubit.t1 + 4 * max(0.0, qubit.dephasing_rate)
+    loss = 2 / qubit.t1 + 4 * qubit.dephasing_rate
     slow = min(LOSS_PER_CHUNK / loss, TURN_PER_CHUNK / max(2 * np.pi * largest_detuning, 1e-300))
     longest = min(LONGEST_CHUNK, len(drive.samples), slow / drive.step)
     return BLOCK * max(1, int(np.ceil(min(longest, LONGEST_CHUNK) / BLOCK)))
@@ -266,11 +257,10 @@ def _interaction(prefix: Complex, weights: NDArray[np.float64], qubit: Qubit) ->
     adjoint = prefix.conj().swapaxes(2, 3)
     lower = adjoint[..., :2] @ (prefix[..., 1:, :] * np.sqrt([[1.0], [2.0]]))
     count = adjoint[..., 1:] @ (prefix[..., 1:, :] * np.array([[1.0], [2.0]]))
-    up = qubit.thermal_population / qubit.t1
-    down = 1 / qubit.t1 - up
+    down, up = qubit.rates
     emitted = _pairs(lower, weights)
     loss = down * emitted + up * emitted.conj().swapaxes(1, 2)
-    loss += 2 * max(0.0, qubit.dephasing_rate) * _pairs(count, weights)
+    loss += 2 * qubit.dephasing_rate * _pairs(count, weights)
     decay = np.einsum("ciiab->cba", loss.reshape(-1, 3, 3, 3, 3))
     one = np.eye(LEVELS)
     number = np.einsum("cb,cbij->cij", weights, count)
