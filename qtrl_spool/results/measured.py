@@ -47,5 +47,9 @@ class Measured(Protocol):
         """For each readout each kind of fit and the name of the best."""
 
     @property
+    def patch(self) -> dict[str, Any]:
+        """What the job changed of the default configuration."""
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the processing chain left out, and why."""

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtrl_spool.errors import NotFoundError, StorageError, UsageError
+from qtrl_spool.errors import NotFoundError, QtrlSpoolError, StorageError, UsageError
 from qtrl_spool.results import layout
 from qtrl_spool.results.opened import has_locks, open_result, plain
 
@@ -220,10 +220,14 @@ class Result:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Result({str(self.path)!r})"
+        try:
+            attrs = self.attrs
+        except QtrlSpoolError:
+            return f"<Result {self.path}>"
+        return f"<Result {attrs.get('name', '')} {attrs.get('job_id', '')}: {self.path}>"
 
     def _repr_html_(self) -> str:
-        from qtrl_spool.results.summary import html
+        from qtrl_spool.results.notebook import html
 
         return html(self, self.plot())
 

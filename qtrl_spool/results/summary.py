@@ -1,55 +1,38 @@
-"""A result in words: a few lines for a terminal, a table for a notebook."""
+"""A result in words, for a terminal: what was measured, with which settings, and what was found.
+
+`qtrl_spool.results.notebook` makes a table of the same facts.
+"""
 
 from __future__ import annotations
 
-import base64
-import io
-from html import escape
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from math import floor, isfinite, log10
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from qtrl_spool.results.measured import Measured
 
-_FACTS = (
-    ("job", "job_id", "id"),
-    ("user", "user"),
-    ("tags", "tags"),
-    ("notes", "notes"),
-    ("server", "server"),
-    ("started", "started"),
-    ("finished", "finished"),
-    ("configuration", "config_version"),
-)
+_MAX_SETTINGS = 6
+_COUNTED = ("repetition", "element", "trigger")
+_FACTS = (("user", "user"), ("tags", "tags"), ("notes", "notes"), ("server", "server"))
 
 
 def summary(result: Measured) -> str:
     """Return what was measured and found, one fact per line."""
-    lines = [title(result)]
-    facts = [*_identity(result), ("data", _shape(result)), *_findings(result)]
-    width = max(len(name) for name, _ in facts)
-    lines += [f"  {name:<{width}}  {value}" for name, value in facts]
-    lines += [f"  note: {sentence}" for sentence in result.notes]
-    return "\n".join(lines)
+    told = facts(result)
+    width = max(len(name) for name, _ in told)
+    return "\n".join([title(result), *(f"  {name:<{width}}  {value}" for name, value in told)])
 
 
-def html(result: Measured, figure: Figure) -> str:
-    """Return a table of the facts and a picture, for a notebook."""
-    facts = [*_identity(result), ("data", _shape(result)), *_findings(result)]
-    facts += [("note", sentence) for sentence in result.notes]
-    rows = "".join(
-        f"<tr><th align='left'>{escape(name)}</th><td align='left'>{escape(value)}</td></tr>"
-        for name, value in facts
-    )
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    encoded = base64.b64encode(picture.getvalue()).decode()
-    return (
-        f"<b>{escape(title(result))}</b><table>{rows}</table>"
-        f"<img alt='{escape(title(result))}' src='data:image/png;base64,{encoded}'>"
-    )
+def facts(result: Measured) -> list[tuple[str, str]]:
+    """Return what people want to know of a result: names and values."""
+    return [
+        *_identity(result),
+        *_data(result),
+        *_findings(result),
+        *(("note", each) for each in result.notes),
+    ]
 
 
 def title(result: Measured) -> str:
@@ -59,35 +42,89 @@ def title(result: Measured) -> str:
 
 def job_id(result: Measured) -> str:
     """Return the job's id, or an empty text."""
-    return str(_first(result.attrs, ("job_id", "id")) or "")
+    return str(result.attrs.get("job_id") or result.attrs.get("id") or "")
 
 
-def _identity(result: Measured) -> list[tuple[str, str]]:
-    facts = []
-    for name, *keys in _FACTS:
-        value = _first(result.attrs, keys)
-        if isinstance(value, list):
-            value = ", ".join(map(str, value))
-        if value not in (None, "", -1):
-            facts.append((name, str(value)))
-    return facts
+def state(result: Measured) -> str:
+    """Return ``done``, or how far the job had come: ``partial, 2 of 4 batches``."""
+    attrs = result.attrs
+    if attrs.get("finished"):
+        return "done"
+    n_reps, n_batches = attrs.get("n_reps"), attrs.get("n_batches")
+    repetitions = result.dataset.sizes.get("repetition", 0)
+    return f"partial, {repetitions // n_reps} of {n_batches} batches" if n_reps and n_batches else "partial"
 
 
-def _first(attrs: dict[str, Any], keys: Any) -> Any:
-    return next((attrs[key] for key in keys if attrs.get(key) is not None), None)
+def _identity(result: Measured) -> Iterator[tuple[str, str]]:
+    attrs = result.attrs
+    yield "job", f"{job_id(result)} ({state(result)})".lstrip()
+    for name, key in _FACTS:
+        value = attrs.get(key)
+        if value not in (None, "", []):
+            yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    yield from _times(attrs)
+    version = attrs.get("config_version", -1)
+    settings = _settings(result.patch)
+    said = [f"version {version}"] if version > 0 else []
+    said += [f"changed: {settings}"] if settings else []
+    if said:
+        yield "settings", "; ".join(said)
 
 
-def _shape(result: Measured) -> str:
-    sizes = result.dataset.sizes
-    labels = (
-        ", ".join(str(label) for label in result.dataset["readout"].values) if "readout" in sizes else "none"
-    )
-    counts = [
-        f"{sizes[axis]} {axis}{'' if sizes[axis] == 1 else 's'}"
-        for axis in ("repetition", "element", "trigger")
-        if axis in sizes
-    ]
-    return f"readout {labels}; {', '.join(counts)}; {', '.join(map(str, result.dataset.data_vars))}"
+def _times(attrs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    started, finished = (_time(attrs.get(key)) for key in ("started", "finished"))
+    if started is None:
+        return
+    took = f", took {(finished - started).total_seconds():.3g} s" if finished else ""
+    yield "measured", f"{started:%Y-%m-%d %H:%M:%S} UTC{took}"
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+
+
+def _settings(patch: Mapping[str, Any]) -> str:
+    told = [f"{path} = {_plainly(value)}" for path, value in _leaves(patch)]
+    more = f", and {len(told) - _MAX_SETTINGS} more" if len(told) > _MAX_SETTINGS else ""
+    return ", ".join(told[:_MAX_SETTINGS]) + more
+
+
+def _plainly(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{above}{key}/")
+        else:
+            yield f"{above}{key}", value
+
+
+def _data(result: Measured) -> Iterator[tuple[str, str]]:
+    sizes, n_reps = result.dataset.sizes, result.attrs.get("n_reps")
+    if "readout" in sizes:
+        yield "readouts", ", ".join(str(label) for label in result.dataset["readout"].values)
+    counts = {
+        axis: f"{sizes[axis]} {axis}{'' if sizes[axis] == 1 else 's'}" for axis in _COUNTED if axis in sizes
+    }
+    if n_reps and "repetition" in sizes:
+        counts["repetition"] += f" ({sizes['repetition'] // n_reps} x {n_reps})"
+    if "element" in sizes:
+        counts["element"] += f" of {axis_label(result.dataset['element'])}"
+    yield "data", ", ".join(counts.values())
+    yield "variables", ", ".join(str(name) for name in result.dataset.data_vars)
+
+
+def axis_label(coordinate: Any) -> str:
+    """Return ``pulse width (us)``: name and unit of an axis."""
+    name, unit = coordinate.attrs.get("long_name", "element"), coordinate.attrs.get("units", "1")
+    return str(name) if unit in ("", "1") else f"{name} ({unit})"
 
 
 def _findings(result: Measured) -> list[tuple[str, str]]:

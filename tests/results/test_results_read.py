@@ -11,6 +11,7 @@ import pytest
 
 from qtrl_spool.errors import NotFoundError, UnknownPathError, UsageError
 from qtrl_spool.results import Result
+from tests.results.conftest import IDENTITY
 
 
 def test_points_come_as_complex_numbers(result, iq):
@@ -74,6 +75,26 @@ def test_the_summary_says_what_was_measured_and_found(result):
     text = result.summary()
     for piece in ("rabi <Q6>", "ada", "night, größe", "30 repetitions", "R6 fit", "MHz", "heralding kept"):
         assert piece in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "20261123-101530-rabi-k3f9x (done)"),
+        ({"finished": None, "n_reps": 10, "n_batches": 8}, "(partial, 3 of 8 batches)"),
+        ({"finished": None}, "(partial)"),
+        ({"started": "2026-11-23T10:15:31.000000Z"}, "2026-11-23 10:15:31 UTC, took 10 s"),
+        ({"config_version": 12}, "version 12; changed: variables/Q6/freq = 5410000000"),
+        ({"n_reps": 15}, "30 repetitions (2 x 15), 21 elements of pulse width (us), 2 triggers"),
+    ],
+)
+def test_the_summary_tells_state_times_and_settings(build, changes, said):
+    assert said in build(identity={**IDENTITY, "n_reps": None, **changes}).summary()
+
+
+def test_a_result_shows_itself_by_name_id_and_path(result, tmp_path):
+    assert repr(result) == f"<Result rabi <Q6> 20261123-101530-rabi-k3f9x: {result.path}>"
+    assert repr(Result(tmp_path / "nothing.h5")) == f"<Result {tmp_path / 'nothing.h5'}>"
 
 
 def test_the_notebook_table_is_escaped_and_holds_the_picture(result):
