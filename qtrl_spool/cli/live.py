@@ -76,7 +76,8 @@ def _cell(value: object) -> str:
 
 
 def _server_row(beat: Mapping[str, Any]) -> tuple[object, ...]:
-    state = "alive" if beat.get("alive") else "stopped" if beat.get("stopped") else "silent"
+    alive = "standby" if beat.get("standby") else "alive"
+    state = alive if beat.get("alive") else "stopped" if beat.get("stopped") else "silent"
     trouble = beat.get("trouble") or ("config edit refused" if beat.get("config_refused") else None)
     return (
         beat.get("name"),

@@ -34,13 +34,15 @@ def queue(spool: str, as_json: bool) -> None:
         word("nothing is running, waiting or held")
     for server in found["servers"]:
         _tell_trouble(server)
-    if not any(server.get("alive") for server in found["servers"]):
+    if not any(server.get("alive") and not server.get("standby") for server in found["servers"]):
         word("no server is running")
 
 
 def _tell_trouble(server: Mapping[str, Any]) -> None:
     if not server.get("alive"):
         return
+    if server.get("standby"):
+        word(f"server {server['name']} stands by for {server.get('waits_for')}")
     if server.get("trouble"):
         word(f"server {server['name']} has trouble: {server['trouble']}")
     if server.get("config_refused"):

@@ -40,9 +40,16 @@ def init(folder: str | None, config: str | None, spool: str, as_json: bool) -> N
     "--backend", metavar="NAME", default="simulator", show_default=True, help="What plays the jobs."
 )
 @click.option("--name", metavar="NAME", help="Of the server; else the host's.")
+@click.option("--instrument", metavar="NAME", help="What it drives; else one of the server's name.")
+@click.option("--standby", is_flag=True, help="Wait for the name, too, if another server bears it.")
 @spool_option
-def serve(drain: bool, backend: str, name: str | None, spool: str) -> None:
+def serve(
+    drain: bool, backend: str, name: str | None, instrument: str | None, standby: bool, spool: str
+) -> None:
     """Run a server until SIGTERM or Ctrl-C; its log goes to stderr.
+
+    One server at a time drives an instrument: a second one on its host stands by, and takes over when the
+    first is gone.
 
     When it is told to end, the running job stops after its batch and goes back to the queue; told twice,
     the batch is given up.
@@ -64,6 +71,8 @@ def serve(drain: bool, backend: str, name: str | None, spool: str) -> None:
         make_backend=partial(load_backend, backend),
         backend_name=backend,
         drain=drain,
+        instrument=instrument,
+        standby=standby,
     )
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: server.stop())

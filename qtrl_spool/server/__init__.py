@@ -9,6 +9,8 @@
     worker.py    the thread that runs a claimed job
     outcome.py   what the worker reports → done, failed, cancelled, or back to queue/
     steering.py  requests/  → cancel, hold, release, move, configuration updates
+    standby.py   who may serve under a name and drive an instrument, and who waits
+    instrument.py           the lock of an instrument on its host
     recovery.py  what a server that died left behind
     wake.py      watchdog events, as hints
     watching.py  what the storage is, and how to notice what happens in it

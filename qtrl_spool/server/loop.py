@@ -22,13 +22,15 @@ from typing import Any
 from qtrl_spool import __version__, fs, run
 from qtrl_spool.backends import Backend
 from qtrl_spool.config import ConfigStore, Configuration
-from qtrl_spool.errors import StorageError
+from qtrl_spool.errors import OperatorError, StorageError
 from qtrl_spool.job import utc
 from qtrl_spool.server import watching
+from qtrl_spool.server.instrument import lock_of
 from qtrl_spool.server.intake import Intake
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.recovery import Watch, recover, take_over
 from qtrl_spool.server.running import Running
+from qtrl_spool.server.standby import Charge, Me, has_work, in_charge
 from qtrl_spool.server.steering import Steering, login_name
 from qtrl_spool.server.wake import Wake
 from qtrl_spool.server.worker import Worker
@@ -57,6 +59,10 @@ class Server:
         Returns the backend, not yet connected.
     backend_name:
         As people know it.
+    instrument:
+        What it drives; None: an instrument of the server's own name. One server at a time drives it.
+    standby:
+        Whether to wait until nobody else bears the name.
     drain:
         Whether to end when nothing is queued, running or settling.
     events:
@@ -70,6 +76,8 @@ class Server:
         name: str,
         make_backend: Callable[[], Backend],
         backend_name: str = "simulator",
+        instrument: str | None = None,
+        standby: bool = False,
         drain: bool = False,
         events: bool = True,
     ) -> None:
@@ -79,6 +87,9 @@ class Server:
         self._drain = drain
         self._events = events
         self._watching: str | None = None
+        self.instrument = servers.check_name(instrument or name)
+        self._standby = standby
+        self._charge: Charge | None = None
         self._backend_name = backend_name
         durable = self.settings.durable
         self._journal = Journal(layout, name, durable=durable)
@@ -114,6 +125,7 @@ class Server:
             self._store,
             self._index,
         )
+        self._running.instrument = self.instrument
         self._beat_at = -_BEAT_EVERY_S
         self._beat: dict[str, Any] = {}
         self._snapshot: dict[str, Any] = {}
@@ -128,13 +140,22 @@ class Server:
     def run(self) -> None:
         """Serve until `stop` is called, or, when draining, until nothing is left to do.
 
+        As long as another server drives the instrument it stands by, see `server.standby`.
+
         Raises
         ------
         ServerNameTakenError
-            If a server of that name is running.
+            If a server of that name is running, and this one may not wait for it.
         """
-        with servers.holding_name(self.layout, self.name):
+        me = Me(self.name, self.instrument, self._backend_name, login_name(), self._started)
+        with in_charge(
+            self.layout, me, lock_of(self._backend_name, self.instrument), may_wait=self._standby,
+            is_over=self._is_superfluous, pause=self._wake.wait,
+        ) as self._charge:  # fmt: skip
+            if self._charge is None:
+                return
             self._make_room()
+            self._charge.inherit(self._take_over)
             recover(self.layout, self._outcome, self.name)
             self._worker.begin()
             _log.info("server %r serves %s with backend %r", self.name, self.layout.root, self._backend_name)
@@ -173,6 +194,10 @@ class Server:
         except StorageError as error:
             _log.warning("could not say that this server ended: %s", error)
 
+    def _is_superfluous(self) -> bool:
+        """Return whether a server that stands by may end."""
+        return self._stop_asked_at is not None or (self._drain and not has_work(self.layout))
+
     def _over(self) -> bool:
         if self._running.job_id is not None:
             return False
@@ -196,6 +221,7 @@ class Server:
     def step(self) -> None:
         """Look at everything once and do what there is to do; what fails is tried again later."""
         self._moved = False
+        self._look_after_instrument()
         stages = (
             self._make_room,
             self._running.take_reports,
@@ -211,6 +237,15 @@ class Server:
         self._note_trouble([said for stage in stages if (said := _trouble_in(stage))])
         unsettled = self._intake.recheck_after_s is not None or self._steering.recheck_after_s is not None
         self._busy = self._moved or unsettled or self._running.job_id is not None
+
+    def _look_after_instrument(self) -> None:
+        """Let go of the instrument at once if another server has its lock."""
+        try:
+            if self._charge is not None:
+                self._charge.look_after()
+        except OperatorError:
+            self._running.stop(at_once=True)
+            raise
 
     def _note_trouble(self, troubles: list[str]) -> None:
         """Say once what is wrong with the storage, and once that it is right again."""
@@ -253,7 +288,10 @@ class Server:
 
     def _take_over_dead(self) -> None:
         for dead in self._watch.dead(time.monotonic()):
-            take_over(self.layout, self._outcome_of(dead), dead, self.name)
+            self._take_over(dead)
+
+    def _take_over(self, dead: str) -> None:
+        take_over(self.layout, self._outcome_of(dead), dead, self.name)
 
     def _default_at(self, version: int | str) -> Configuration:
         return self._store.version(version) if isinstance(version, int) else self._store.current()
@@ -298,6 +336,8 @@ class Server:
             "running": self._running.job_id,
             "config_version": self._store.current().version,
             "config_refused": self._config_refused,
+            "instrument": self.instrument,
+            "standby": False,
             "watching": self._watching,
             "trouble": self._troubles[0] if self._troubles else None,
         }

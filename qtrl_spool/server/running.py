@@ -64,6 +64,7 @@ class Running:
         self._worker = worker
         self._server = server
         self._backend = backend
+        self.instrument = server
         self._store = store
         self._index = index
         self._order: Order | None = None
@@ -104,7 +105,7 @@ class Running:
 
     def _takes(self, place: Place) -> bool:
         wanted = (read_status(self._layout, place.ticket.job_id) or {}).get("instrument")
-        return wanted is None or wanted == self._server
+        return wanted in {None, self.instrument, self._server}
 
     def _begin(self, mine: Place) -> None:
         job_id, claim = mine.ticket.job_id, mine.ticket.claim

@@ -24,7 +24,7 @@ from qtrl_spool.spool.find import is_arriving
 from qtrl_spool.spool.findings import FINE, NOTE, WRONG, Finding
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import Layout
-from qtrl_spool.spool.servers import heartbeats, looks_alive
+from qtrl_spool.spool.servers import heartbeats, is_gone, is_serving, looks_alive
 from qtrl_spool.spool.settings import Settings, read_settings
 from qtrl_spool.spool.trials import storage as tried
 
@@ -131,9 +131,10 @@ def _servers(layout: Layout, now: datetime) -> Iterator[Finding]:
     alive = [beat for beat in beats if looks_alive(beat, now=now, lease_s=lease_s)]
     for beat in beats:
         yield from _server(beat, beat in alive)
-    if not alive and tickets.queued(layout):
+    serving = [beat for beat in alive if not beat.get("standby")]
+    if not serving and tickets.queued(layout):
         yield Finding("servers", WRONG, "jobs wait and no server is running", "start 'qtrl-spool serve'")
-    elif not alive:
+    elif not serving:
         yield Finding("servers", NOTE, "no server is running", "start 'qtrl-spool serve'")
 
 
@@ -152,7 +153,7 @@ def _server(beat: dict[str, Any], is_alive: bool) -> Iterator[Finding]:
     name = f"server {beat['name']}"
     who = f"process {beat.get('pid')} of {beat.get('user')} on {beat.get('host')}"
     if not is_alive and not beat.get("stopped"):
-        gone = f"its process {beat.get('pid')} is gone; " if _is_gone(beat) else ""
+        gone = f"its process {beat.get('pid')} is gone; " if is_gone(beat) else ""
         yield Finding(
             name, WRONG, f"{gone}not heard of since {beat.get('updated')}: {who}",
             f"look at its log, then start 'qtrl-spool serve --name {beat['name']}' again",
@@ -160,6 +161,8 @@ def _server(beat: dict[str, Any], is_alive: bool) -> Iterator[Finding]:
     if not is_alive:
         return
     told = f"alive: {who}, backend {beat.get('backend')}, watching by {beat.get('watching')}"
+    if beat.get("standby"):
+        told = f"stands by for {beat.get('waits_for')}: {who}"
     yield Finding(name, FINE, told)
     if beat.get("trouble"):
         yield Finding(
@@ -170,11 +173,6 @@ def _server(beat: dict[str, Any], is_alive: bool) -> Iterator[Finding]:
             name, WRONG, f"an edit of the configuration does not count: {beat['config_refused']}",
             "mend it in config/current/, then try 'qtrl-spool config validate'",
         )  # fmt: skip
-
-
-def _is_gone(beat: dict[str, Any]) -> bool:
-    pid = beat.get("pid")
-    return beat.get("host") == fs.host_name() and isinstance(pid, int) and not fs.process_exists(pid)
 
 
 # ---------------------------------------------------------------- jobs
@@ -214,7 +212,7 @@ def _tickets(layout: Layout, now: datetime) -> Iterator[Finding]:
 
 def _deserted(layout: Layout, now: datetime) -> list[tuple[str | None, str]]:
     lease_s = _lease_s(layout)
-    alive = {beat["name"] for beat in heartbeats(layout) if looks_alive(beat, now=now, lease_s=lease_s)}
+    alive = {beat["name"] for beat in heartbeats(layout) if is_serving(beat, now=now, lease_s=lease_s)}
     return [(each.server, each.ticket.job_id) for each in tickets.running(layout) if each.server not in alive]
 
 

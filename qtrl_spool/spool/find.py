@@ -26,7 +26,7 @@ from qtrl_spool.spool.accepting import parse_taken
 from qtrl_spool.spool.copies import copied
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import DEFAULT_PRIORITY, Layout
-from qtrl_spool.spool.servers import heartbeats, looks_alive
+from qtrl_spool.spool.servers import heartbeats, is_serving, looks_alive
 from qtrl_spool.spool.snapshot import document, reason, short_records
 
 NOT_YET = "not yet accepted"
@@ -178,7 +178,7 @@ def _with_place(layout: Layout, record: dict[str, Any]) -> dict[str, Any]:
 
 def _live(layout: Layout) -> list[dict[str, Any]]:
     now = datetime.now(UTC)
-    return [beat for beat in heartbeats(layout) if looks_alive(beat, now=now, lease_s=_LEASE_S)]
+    return [beat for beat in heartbeats(layout) if is_serving(beat, now=now, lease_s=_LEASE_S)]
 
 
 def queue(layout: Layout) -> dict[str, Any]:
@@ -189,7 +189,7 @@ def queue(layout: Layout) -> dict[str, Any]:
     """
     now = datetime.now(UTC)
     servers = [{**beat, "alive": looks_alive(beat, now=now, lease_s=_LEASE_S)} for beat in heartbeats(layout)]
-    served = any(beat["alive"] for beat in servers)
+    served = any(beat["alive"] and not beat.get("standby") for beat in servers)
     records = short_records(layout, lambda each: read_status(layout, each), served=served)
     return document({**records, "arriving": waiting_drops(layout)}, servers, updated=utc(now))
 

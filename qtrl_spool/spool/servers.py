@@ -57,8 +57,8 @@ def holding_name(layout: Layout, name: str) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise ServerNameTakenError(
-            f"a server named {name!r} is already running on this spool: {_holder(layout, name)}",
-            hint="stop it first, or give this one another name with --name",
+            f"a server named {name!r} is already running on this spool: {holder(layout, name)}",
+            hint="stop it first, give this one another name with --name, or let it wait with --standby",
         ) from None
     except OSError:
         with fs.reporting("lock", layout.server_lock(name)):
@@ -98,7 +98,8 @@ def _lock(path: Any) -> FileLock:
     )
 
 
-def _holder(layout: Layout, name: str) -> str:
+def holder(layout: Layout, name: str) -> str:
+    """Return in words who bears a server's name."""
     beat = fs.read_json(layout.heartbeat(name)) or {}
     if not beat:
         return "it has not said who it is yet"
@@ -119,7 +120,7 @@ def write_heartbeat(layout: Layout, beat: Mapping[str, Any]) -> None:
     fs.replace_json(layout.heartbeat(beat["name"]), {"format": FORMAT, **beat}, durable=False)
 
 
-def _is_gone(beat: Mapping[str, Any]) -> bool:
+def is_gone(beat: Mapping[str, Any]) -> bool:
     """Return whether a server that ran on this host has no process any more."""
     pid = beat.get("pid")
     return beat.get("host") == fs.host_name() and isinstance(pid, int) and not fs.process_exists(pid)
@@ -130,10 +131,15 @@ def looks_alive(beat: Mapping[str, Any], *, now: datetime, lease_s: float) -> bo
 
     A hint for people, no proof.
     """
-    if beat.get("stopped") or _is_gone(beat):
+    if beat.get("stopped") or is_gone(beat):
         return False
     try:
         updated = datetime.strptime(str(beat["updated"]), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     except (KeyError, ValueError):
         return False
     return now - updated < timedelta(seconds=lease_s)
+
+
+def is_serving(beat: Mapping[str, Any], *, now: datetime, lease_s: float) -> bool:
+    """Return whether a server looks alive and is no standby: whether it takes jobs."""
+    return looks_alive(beat, now=now, lease_s=lease_s) and not beat.get("standby")
