@@ -34,8 +34,28 @@ path or append index), ``hint`` (how to mend it) and ``exit_status`` (of the com
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, ClassVar
+
+_LONGEST = 10_000
+_LONGEST_WORD, _MOST_WORDS = 100, 2000
+
+
+def harmless(text: str) -> str:
+    """Return `text` so that it can be shown: no control, direction or undecodable characters, not too long.
+
+    Lines stay lines, and a tab a tab. What somebody dropped may stand in any message, and a terminal obeys
+    control characters.
+    """
+    shown = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    if shown.isprintable():
+        return shown
+    return "".join(each if each.isprintable() or each in "\n\t" else _escaped(each) for each in shown)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 class QtrlSpoolError(Exception):
@@ -54,10 +74,10 @@ class QtrlSpoolError(Exception):
     exit_status: ClassVar[int] = 1
 
     def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.where = where
-        self.hint = hint
+        super().__init__(harmless(message))
+        self.message = harmless(message)
+        self.where = where if where is None else harmless(where)
+        self.hint = hint if hint is None else harmless(hint)
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
@@ -136,7 +156,7 @@ class ConfigError(SubmitterError, ValueError):
     ) -> None:
         super().__init__(message, where=where, hint=hint)
         self.problems = problems or (self,)
-        self.excerpt = excerpt
+        self.excerpt = excerpt if excerpt is None else harmless(excerpt)
 
     def report(self) -> str:
         """Return every problem, one below the other, each with its line and caret where it has one."""
@@ -238,11 +258,17 @@ def from_record(record: Mapping[str, Any]) -> QtrlSpoolError:
     return JobFailedError(message, kind=kind, **fields)
 
 
-def did_you_mean(word: str, known: object, *, n: int = 3) -> str | None:
-    """Return ``did you mean 'X180' or 'X-90'?`` for the nearest of `known`, or None."""
+def did_you_mean(word: str, known: Iterable[object], *, n: int = 3) -> str | None:
+    """Return ``did you mean 'X180' or 'X-90'?`` for the nearest of `known`, or None.
+
+    A very long word is like none, and of very many known ones only the first are looked at: comparing
+    takes time.
+    """
     from difflib import get_close_matches
 
-    words = [str(entry) for entry in known]  # type: ignore[attr-defined]
+    if len(str(word)) > _LONGEST_WORD:
+        return None
+    words = [str(entry) for entry in islice(known, _MOST_WORDS)]
     near = get_close_matches(str(word), words, n=n, cutoff=0.6)
     if not near:
         return None

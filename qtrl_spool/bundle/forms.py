@@ -18,7 +18,7 @@ from typing import Any
 from qtrl_spool.bundle.archive import pack_members, read_members
 from qtrl_spool.bundle.limits import Limits
 from qtrl_spool.bundle.manifest import Manifest
-from qtrl_spool.bundle.names import SHORT_LIST, is_ignored, member_of, printable
+from qtrl_spool.bundle.names import SHORT_LIST, is_ignored, member_of, printable, shown
 from qtrl_spool.bundle.patchtext import dump_patch
 from qtrl_spool.bundle.strict import canonical_json, decode, parse_json, plain
 from qtrl_spool.errors import BundleError, ConfigError, did_you_mean
@@ -244,8 +244,9 @@ def _check_format(tree: Mapping[str, Any], where: str) -> None:
         )
     number = _FORMAT_NUMBER.fullmatch(found) if isinstance(found, str) else None
     needed = f"it needs a qtrl-spool that reads {found}: update it" if number else f"write 'format: {FORMAT}'"
-    shown = printable(repr(found))
-    raise BundleError(f"the format is {shown}, this qtrl-spool reads {FORMAT!r}", where=where, hint=needed)
+    raise BundleError(
+        f"the format is {shown(found)}, this qtrl-spool reads {FORMAT!r}", where=where, hint=needed
+    )
 
 
 def _checked_patch(tree: Any, where: str) -> Mapping[str, Any]:

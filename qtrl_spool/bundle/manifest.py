@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from qtrl_spool.bundle.names import printable
+from qtrl_spool.bundle.names import shown
 from qtrl_spool.errors import ManifestError, did_you_mean
 
 FORMAT = "qtrl-job/1"
@@ -88,12 +88,12 @@ class Manifest:
         if tree is None:
             return cls()
         if not isinstance(tree, Mapping):
-            raise ManifestError(f"the manifest must be a mapping, not {_shown(tree)}", where=where)
+            raise ManifestError(f"the manifest must be a mapping, not {shown(tree)}", where=where)
         known = [each.name for each in fields(cls)]
         for key in tree:
             if key not in (*known, "format"):
                 hint = did_you_mean(str(key), known) or f"there are {', '.join(known)}"
-                raise ManifestError(f"unknown key {_shown(key)}", where=where, hint=hint)
+                raise ManifestError(f"unknown key {shown(key)}", where=where, hint=hint)
         _check_format(tree.get("format"), where)
         given = {key: tree[key] for key in known if tree.get(key) is not None}
         return cls(**{key: _checked(key, value, where) for key, value in given.items()})
@@ -123,7 +123,9 @@ def seconds(value: object) -> float | None:
     """Return a duration in s, given as a number of seconds or as ``10 min``, ``1 h 30 min``; else None."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value) if 0 < value < math.inf else None
-    if not isinstance(value, str) or not re.fullmatch(rf"\s*(?:{_PART}\s*)+", value):
+    if not isinstance(value, str) or len(value) > _LONGEST_LINE:
+        return None
+    if not re.fullmatch(rf"\s*(?:{_PART}\s*)+", value):
         return None
     total = 0.0
     for number, unit in re.findall(_PART, value):
@@ -139,9 +141,7 @@ def _check_format(value: object, where: str) -> None:
         return
     newer = isinstance(value, str) and re.fullmatch(r"qtrl-job/[0-9]{1,9}", value)
     remedy = f"it needs a qtrl-spool that reads {value}" if newer else f"write format: {FORMAT}"
-    raise ManifestError(
-        f"format is {_shown(value)}, this qtrl-spool reads {FORMAT}", where=where, hint=remedy
-    )
+    raise ManifestError(f"format is {shown(value)}, this qtrl-spool reads {FORMAT}", where=where, hint=remedy)
 
 
 def _line(value: object) -> str | None:
@@ -205,9 +205,5 @@ def _checked(key: str, value: object, where: str) -> Any:
     check, rule = _RULES[key]
     result = check(value)
     if result is None:
-        raise ManifestError(f"{key} is {_shown(value)}", where=where, hint=f"it must be {rule}")
+        raise ManifestError(f"{key} is {shown(value)}", where=where, hint=f"it must be {rule}")
     return result
-
-
-def _shown(value: object) -> str:
-    return printable(repr(value))

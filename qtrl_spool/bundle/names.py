@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from reprlib import Repr
 
 from qtrl_spool.errors import BundleError, did_you_mean
 
@@ -35,6 +36,8 @@ _ARRIVING = re.compile(
 _LEFTOVER = re.compile(r"~\$.*|~.*\.tmp|.*~|#.*#|.*\.sw[a-p]", re.IGNORECASE | re.DOTALL)
 _DRIVE = re.compile(r"[A-Za-z]:")
 _SHOWN = 120
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = _SHOWN
 
 
 def is_arriving(name: str) -> bool:
@@ -61,6 +64,11 @@ def printable(name: str) -> str:
     """Return `name` so that it can stand in a message: no control, direction or undecodable characters."""
     shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
     return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+
+
+def shown(value: object) -> str:
+    """Return a value so that it can stand in a message, of a large one only the beginning."""
+    return printable(_SHORT.repr(value))
 
 
 def folded(name: str) -> str:

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from qtrl_spool.bundle.limits import Limits
-from qtrl_spool.bundle.names import printable
+from qtrl_spool.bundle.names import printable, shown
 from qtrl_spool.errors import BundleError, UnfinishedError
 
 _MAX_DIGITS = 20
 _INT_RANGE = 2**63
-_FRAGMENT_AT_END = re.compile(r"[\s{\[,:]*[-+.\w]*\s*\Z")
-_STRING_TO_END = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*\\?\Z', re.DOTALL)
+_FRAGMENT_AT_END = re.compile(r"[\s{\[,:]*+[-+.\w]*+\s*+\Z")  # never taking back: one pass, whatever comes
+_STRING_TO_END = re.compile(r'"(?:[^"\\]++|\\.)*+\\?\Z', re.DOTALL)
 _ESCAPE_AT_END = re.compile(r"\\?u?[0-9A-Fa-f]{0,4}\Z")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89A-Fa-f]")
 
@@ -193,7 +193,7 @@ def plain(tree: Any, where: str, limits: Limits, path: tuple[str, ...] = ()) -> 
         return [plain(value, where, limits, (*path, str(index))) for index, value in enumerate(tree)]
     if not _is_plain(tree):
         raise BundleError(
-            f"{'/'.join(path)} is {printable(repr(tree))}, which a sequence cannot hold",
+            f"{'/'.join(path)} is {shown(tree)}, which a sequence cannot hold",
             where=where,
             hint="write texts, finite numbers, true, false, null, lists and mappings",
         )
@@ -203,9 +203,8 @@ def plain(tree: Any, where: str, limits: Limits, path: tuple[str, ...] = ()) -> 
 def _check_keys(node: Mapping[Any, Any], path: tuple[str, ...], where: str) -> None:
     for key in node:
         if not isinstance(key, str) or not _is_plain(key):
-            shown = printable(repr(key))
             raise BundleError(
-                f"{'/'.join(path) or 'the top level'} has the key {shown}, keys must be texts",
+                f"{'/'.join(path) or 'the top level'} has the key {shown(key)}, keys must be texts",
                 where=where,
                 hint="put it in quotes",
             )

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtrl_spool.config import variables as names
 from qtrl_spool.config.documents import canonical, parse_documents, raise_all
-from qtrl_spool.config.merge import merged, parse_patch, same, without
+from qtrl_spool.config.merge import MOST_PROBLEMS, merged, parse_patch, same, without
 from qtrl_spool.config.patches import stacked
 from qtrl_spool.config.tree import (
     Key,
@@ -139,8 +139,13 @@ class Configuration:
         return new
 
     def _problems_of_the_rest(self, patch: Tree, known: Iterable[ConfigError]) -> Iterable[ConfigError]:
-        """Return what is wrong with a patch besides the known problems, whose paths say what to leave out."""
-        rest = patch
+        """Return what is wrong with a patch besides the known problems, whose paths say what to leave out.
+
+        Of a patch with very many problems the rest is not looked at: it takes time, and helps nobody.
+        """
+        rest, known = patch, tuple(known)
+        if len(known) >= MOST_PROBLEMS:
+            return ()
         for each in known:
             rest = without(rest, split_path((each.where or "").rpartition(": ")[2]))
         if same(rest, patch):

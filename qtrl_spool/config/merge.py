@@ -13,8 +13,8 @@ not copied. The rules:
 Called by: ``Configuration``, ``store``, the command line.
 Fails: one `PatchError` whose ``problems`` are all that is wrong, each with its path and its place.
 
-Known limits: a list grows or shrinks only as a whole; `diff` of two trees whose keys differ only in
-being 56 or ``'56'`` replaces the mapping that holds them.
+Known limits: of many problems the first hundred are told; a list grows or shrinks only as a whole;
+`diff` of two trees whose keys differ only in being 56 or ``'56'`` replaces the mapping that holds them.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ from qtrl_spool.config.tree import (
 from qtrl_spool.errors import PatchError
 
 _ABSENT = object()
+MOST_PROBLEMS = 100
+"""So many problems of one patch are told, not more."""
 _JSON_MARKS: dict[Key, Callable[[Any], Any]] = {"$new": New, "$replace": Replace, "$delete": lambda _: DELETE}
 
 
@@ -94,6 +96,13 @@ def parse_patch(source: Mapping[Any, Any] | str | None, name: str = "patch") -> 
     return _normal_mapping(freeze(source, patch=True), ())
 
 
+class _Growing(Tree):
+    """A mapping that only `_combined` holds yet, and adds to: a new one for each key would take n² steps."""
+
+    __slots__ = ()
+    marks: dict[Any, tuple[Any, Any]]
+
+
 def _normal_mapping(tree: Tree, path: Path) -> Tree:
     values: dict[Key, Any] = {}
     marks: dict[Key, Any] = {}
@@ -125,14 +134,13 @@ def _parts(key: Key, path: Path, place: Any) -> Path:
 def _combined(one: Any, other: Any, path: Path, place: Any) -> Any:
     if not isinstance(one, Tree) or not isinstance(other, Tree):
         raise _problem(path, "the patch says this twice", place, "leave one of them")
-    values: dict[Key, Any] = dict(one)
+    grown = one if isinstance(one, _Growing) else _Growing(one, dict(one.marks or {}))
     for key, value in other.items():
-        own = own_key(values, key)
-        values[key if own is None else own] = (
-            value if own is None else _combined(values[own], value, (*path, key), place)
-        )
-    marks = {**(one.marks or {}), **(other.marks or {})}
-    return Tree(values, marks or None)
+        own = own_key(grown, key)
+        new = value if own is None else _combined(grown[own], value, (*path, key), place)
+        dict.__setitem__(grown, key if own is None else own, new)
+    grown.marks.update(other.marks or {})
+    return grown
 
 
 def _normal(value: Any, path: Path, place: Any) -> Any:
@@ -183,6 +191,8 @@ def _merge_mapping(old: Tree, patch: Tree, path: Path, all_new: bool, problems: 
     values: dict[Key, Any] = {}
     gone: list[Key] = []
     for key, change in patch.items():
+        if len(problems) >= MOST_PROBLEMS:
+            break
         own = own_key(old, key)
         place = (patch.marks or {}).get(key)
         if own is None:
@@ -246,6 +256,8 @@ def _merge_items(old: Items, patch: Tree, path: Path, all_new: bool, problems: l
     values = list(old)
     marks = list(old.marks) if old.marks else None
     for key, change in patch.items():
+        if len(problems) >= MOST_PROBLEMS:
+            break
         index = own_index(old, key)
         place = (patch.marks or {}).get(key)
         if index is None or isinstance(change, Delete):

@@ -19,6 +19,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NoReturn
 
 from qtrl_spool.config.places import Place, place_at
@@ -32,6 +33,7 @@ _MISSING = object()
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
 _MAX_DEPTH = 100
 _NEAR_MISSES = 3
+_LONGEST_WORD, _MOST_WORDS = 100, 2000
 
 
 @dataclass(frozen=True)
@@ -190,8 +192,10 @@ def near(word: object, known: Iterable[object], *, cutoff: float = 0.6) -> str |
     """Return ``did you mean 'freq'?`` for the nearest of `known`, whatever their case, or None."""
     from difflib import get_close_matches
 
+    if len(str(word)) > _LONGEST_WORD:
+        return None
     spelt: dict[str, str] = {}
-    for each in known:
+    for each in islice(known, _MOST_WORDS):
         spelt.setdefault(str(each).casefold(), str(each))
     found = get_close_matches(str(word).casefold(), list(spelt), n=_NEAR_MISSES, cutoff=cutoff)
     return "did you mean " + " or ".join(repr(spelt[each]) for each in found) + "?" if found else None

@@ -56,6 +56,9 @@ _TEXTS = {"!", _STANDARD + "str", _STANDARD + "timestamp"}
 _MARKS: dict[str, Callable[[Any], Any]] = {"!new": New, "!replace": Replace, "!delete": lambda _: DELETE}
 _TAG_BEFORE = re.compile(r"!\w+$")
 _NO_KEY = object()
+_TOO_DEEP = (
+    "exceeded maximum nesting depth"  # newer libyaml has a limit of its own, which its parser meets first
+)
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,8 @@ def _unreadable(text: str, error: yaml.MarkedYAMLError) -> ConfigError:
     tag = _TAG_BEFORE.search(text[: mark.index]) if mark is not None else None
     if tag is not None and error.context == "while scanning a tag":
         return problem_at(text, mark, f"a blank is missing after {tag[0]}", hint=f"write '{tag[0]} '")
+    if error.problem == _TOO_DEEP:
+        return problem_at(text, mark, "nested deeper than this reader goes")
     context = f" {error.context}" if error.context else ""
     return problem_at(text, mark, f"this is not YAML:{context} {error.problem}")
 

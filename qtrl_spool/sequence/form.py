@@ -41,6 +41,10 @@ HEAD = ("format", "name", "n_elements", "x_axis", "sample_rate", "appends")
 PLAIN = frozenset((float, int, str))
 NO_PULSE = sequential()
 """Stands for a pulse that cannot be read."""
+MOST_PROBLEMS = 1000
+"""After so many problems with appends the rest of a sequence is not read."""
+_MOST_KEYS = 20
+_LONGEST_LIST = 1000
 
 
 @cache
@@ -56,10 +60,17 @@ def schema_problems(tree: Any) -> tuple[SequenceError, ...]:
 
     first = _first_of_a_kind(tree)
     if first:
-        tree = {**tree, "appends": [tree["appends"][index] for index in first]}
+        tree = {**tree, "appends": [_beginning(tree["appends"][index]) for index in first]}
     errors = Draft202012Validator(schema()).iter_errors(tree)
     found = sorted((_schema_place(error.path, first), error.message[:300]) for error in errors)
     return tuple(SequenceError(message, where=where or "the sequence") for where, message in found)
+
+
+def _beginning(value: Any) -> Any:
+    """Return a value with long lists cut: the schema says the same of every item, and takes its time."""
+    if isinstance(value, list):
+        return [_beginning(each) for each in value[:_LONGEST_LIST]]
+    return {key: _beginning(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def _first_of_a_kind(tree: Any) -> list[int]:
@@ -186,13 +197,16 @@ def head_of(tree: Any) -> tuple[dict[str, Any] | None, list[SequenceError]]:
     wrong = _format_problem(tree.get("format"))
     if wrong:
         return None, [wrong]
+    unknown = [key for key in tree if key not in HEAD]
     problems = [
         SequenceError(
-            f"a sequence has no {key!r}", hint=did_you_mean(str(key), HEAD) or f"it has {', '.join(HEAD)}"
+            f"a sequence has no {key!r:.80}", hint=did_you_mean(str(key), HEAD) or f"it has {', '.join(HEAD)}"
         )
-        for key in tree
-        if key not in HEAD
+        for key in unknown[:_MOST_KEYS]
     ]
+    if len(unknown) > _MOST_KEYS:
+        problems.append(SequenceError(f"it has {len(unknown) - _MOST_KEYS} more keys that no sequence has"))
+        return None, problems
     problems += [
         SequenceError(f"the sequence lacks {key!r}") for key in ("n_elements", "appends") if key not in tree
     ]
@@ -234,12 +248,14 @@ def fill(sequence: SequenceWrapper, tree: Mapping[str, Any]) -> tuple[list[Seque
     """Append what the plain tree holds; return what is wrong with it, and the appends concerned.
 
     An append with something wrong is there all the same, with what is right of it, so that the others
-    keep their numbers and references.
+    keep their numbers and references. After a thousand problems the rest is not looked at.
     """
     problems: list[SequenceError] = []
     spoiled: list[int] = []
     entries = tree.get("appends")
     for index, entry in enumerate(entries if isinstance(entries, (list, tuple)) else ()):
+        if len(problems) >= MOST_PROBLEMS:
+            break
         wrong = _entry_problems(entry, sequence.n_elements)
         if not wrong:
             sequence.append(**entry)
@@ -268,6 +284,8 @@ def _entry_problems(entry: Any, n_elements: int) -> list[tuple[str | None, Seque
         found.append(("pulse", SequenceError("the append has no pulse", hint="name one: `pulse: Q6/X180`")))
     for key, value in entry.items():
         check = _CHECKS.get(key)
+        if len(found) > _MOST_KEYS:
+            break
         if check is None:
             found.append((key, unknown_override(str(key), 0)))
             continue

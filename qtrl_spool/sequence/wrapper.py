@@ -24,6 +24,8 @@ from qtrl_spool.sequence.records import Recorder
 from qtrl_spool.sequence.resolve import Resolver
 from qtrl_spool.sequence.sequence import Sequence
 
+_MOST_KEYS = 100
+
 
 class SequenceWrapper(Recorder):
     """A symbolic sequence of `n_elements` elements; see `Recorder` for its parameters."""
@@ -96,9 +98,11 @@ class SequenceWrapper(Recorder):
             pulse = every[index]
             for key in (pulse,) if type(pulse) is str else keys_in(pulse):
                 first.setdefault(key, []).append(index)
-        return [
-            with_place(library.unknown(key), *where) for key, where in first.items() if key not in library
-        ]
+        unknown = [key for key in first if key not in library]
+        problems = [with_place(library.unknown(key), *first[key]) for key in unknown[:_MOST_KEYS]]
+        if len(unknown) > _MOST_KEYS:
+            problems.append(SequenceError(f"there is no pulse for {len(unknown) - _MOST_KEYS} more keys"))
+        return problems
 
     def pulse_keys(self) -> set[str]:
         """Return all pulse keys that it names."""
@@ -140,7 +144,7 @@ class SequenceWrapper(Recorder):
             return None, problems, NONE
         made = cls(**head)
         more, spoiled = form.fill(made, tree)
-        return made, problems + more, spoiled
+        return made if len(more) < form.MOST_PROBLEMS else None, problems + more, spoiled
 
 
 def keys_in(pulse: Any) -> Iterator[str]:

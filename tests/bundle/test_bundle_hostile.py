@@ -248,3 +248,18 @@ def test_other_encodings_are_refused_with_the_remedy(data, rule):
 def test_a_text_with_nul_bytes_is_unfinished():
     with pytest.raises(UnfinishedError, match="NUL"):
         from_members({"sequence.yaml": b"format: qtrl-sequence/1\n\0\0\0"})
+
+
+def test_a_long_text_is_not_repeated_in_the_message():
+    with pytest.raises(QtrlSpoolError) as caught:
+        from_text(HEAD + '"job":{"notes":"' + "x" * 1_000_000 + '"}}', "drop.json")
+    assert len(str(caught.value)) < 500
+
+
+def test_what_a_message_quotes_cannot_steer_a_terminal():
+    with pytest.raises(QtrlSpoolError) as caught:
+        from_text('{"format":"qtrl-sequence/1","job":{"\\u001b]0;pwned\\u0007\\u202e":1}}', "d.json")
+    with pytest.raises(ConfigError) as shown:
+        from_text("format: qtrl-sequence/1\na: !x \u202e\u2066\n", "drop.yaml")
+    for text in (str(caught.value), str(shown.value), shown.value.excerpt):
+        assert all(line.isprintable() for line in text.splitlines())
