@@ -32,3 +32,18 @@ def bindfs(source: Path, point: Path) -> Iterator[subprocess.Popen[bytes]]:
         subprocess.run(["umount", "-l", str(point)], check=False, stderr=subprocess.DEVNULL)
         server.kill()
         server.wait()
+
+
+@contextmanager
+def tmpfs(point: Path, size: str) -> Iterator[Path]:
+    """Mount an empty disk of so many bytes (``64m``) on `point`; yield it."""
+    if shutil.which("mount") is None or not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("needs mount and root")
+    point.mkdir()
+    options = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(point)]
+    if subprocess.run(options, check=False, capture_output=True).returncode != 0:
+        pytest.skip("a tmpfs cannot be mounted here")
+    try:
+        yield point
+    finally:
+        subprocess.run(["umount", "-l", str(point)], check=False, stderr=subprocess.DEVNULL)

@@ -33,10 +33,12 @@ import numpy as np
 from qtrl_spool import fs
 from qtrl_spool.axes import BATCHED, Batches, Labelled
 from qtrl_spool.errors import BackendError, StorageError
+from qtrl_spool.results.space import shortage
 
 IN_MEMORY = 64_000_000
 """Bytes of a job's IQ points, and of its traces, that stay in memory."""
 FOLDER = "QTRL_SPOOL_SCRATCH"
+_REMEDY = f"free some space there, or name another disk of this host with {FOLDER}"
 
 
 def scratch_folder() -> Path:
@@ -55,17 +57,27 @@ class Scratch:
 
     Parameters
     ----------
+    expected:
+        Bytes that all batches will take, if that is known. If they do not stay in memory, there is a file
+        from the beginning, and room for them is set apart where the disk can.
     in_memory:
         Bytes up to which the batches stay in memory.
     folder:
         Where the file lies otherwise; None for `scratch_folder`.
+
+    Raises
+    ------
+    StorageError
+        If the local disk has no room for `expected`; its message is the reason why the job waits.
     """
 
-    def __init__(self, *, in_memory: int = IN_MEMORY, folder: Path | None = None) -> None:
+    def __init__(self, *, expected: int = 0, in_memory: int = IN_MEMORY, folder: Path | None = None) -> None:
         self._in_memory = in_memory
         self._folder = folder
         self._file: _File | None = None
         self._parts: list[_Part] = []
+        if expected > in_memory:
+            self._file = _File(folder or scratch_folder(), expected)
 
     @property
     def n_batches(self) -> int:
@@ -189,12 +201,21 @@ class _Held:
 class _File:
     """A file without a name on the local disk, written at its end and read anywhere."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, expected: int = 0) -> None:
         self._folder = folder
         self._size = 0
         self._lock = threading.Lock()
+        said = shortage(folder, expected, what=f"scratch disk {folder}") if folder.is_dir() else None
+        if said is not None:
+            raise StorageError(said, hint=_REMEDY)
         with self._reporting("make a scratch file in"):
             self._file = tempfile.TemporaryFile("w+b", 0, prefix="qtrl-spool-", dir=folder)  # noqa: SIM115
+        try:
+            with self._reporting("set space apart for the scratch file in"):
+                fs.allocate(self._file.fileno(), max(1, expected))
+        except StorageError:
+            self._file.close()
+            raise
 
     def append(self, part: _Part) -> _Part:
         values = part.read().values
@@ -230,7 +251,7 @@ class _File:
             with fs.reporting(doing, self._folder):
                 yield
         except StorageError as error:
-            error.hint = f"free some space there, or name another disk of this host with {FOLDER}"
+            error.hint = _REMEDY
             raise
 
 
