@@ -38,6 +38,8 @@ class AcquisitionSettings:
         Whether the raw traces are kept.
     sample_rate:
         Of the ADC, in samples/s.
+    compression:
+        Of what is big in the result: None or ``gzip``.
     """
 
     n_reps: int
@@ -47,6 +49,7 @@ class AcquisitionSettings:
     points: int
     keep_raw: bool
     sample_rate: float
+    compression: str | None = None
 
     @classmethod
     def of(cls, cfg: Configuration, *, n_elements: int, n_triggers: int | None) -> AcquisitionSettings:
@@ -81,7 +84,15 @@ class AcquisitionSettings:
             points=_count(cfg, "points", 1024),
             keep_raw=bool(cfg.get(f"{_SETTINGS}/keep_raw", False)),
             sample_rate=float(cfg.get("adc/hardware_settings/sample_rate", 1e9)),
+            compression=_compression(cfg),
         )
+
+
+def _compression(cfg: Configuration) -> str | None:
+    value = cfg.get(f"{_SETTINGS}/compression", None)
+    if value not in (None, "none", "gzip"):
+        raise ConfigError(f"expected none or gzip, got {value!r}", where=f"{_SETTINGS}/compression")
+    return "gzip" if value == "gzip" else None
 
 
 def _count(cfg: Configuration, name: str, default: int) -> int:

@@ -204,6 +204,7 @@ _ADC = Mapped(
                 "n_triggers": _COUNT,
                 "points": _COUNT,
                 "keep_raw": Flag("whether raw traces are kept"),
+                "compression": Text("of the result's big data", ("none", "gzip")),
             }
         ),
         "hardware_settings": Mapped({"sample_rate": Number("of the ADC", HERTZ, least=1)}),

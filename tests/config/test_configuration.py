@@ -431,6 +431,19 @@ def test_the_settings_of_an_acquisition_come_from_the_adc() -> None:
     )
 
 
+@pytest.mark.parametrize(("said", "means"), [("none", None), ("gzip", "gzip")])
+def test_the_big_data_of_a_result_may_be_compressed(said: str, means: str | None) -> None:
+    patch = {"adc": {"acquisition_settings": {"compression": {"$new": said}}}}
+    settings = AcquisitionSettings.of(configuration().merged(patch), n_elements=1, n_triggers=1)
+    assert settings.compression == means
+
+
+def test_a_compression_that_there_is_not_is_refused_with_those_there_are() -> None:
+    patch = {"adc": {"acquisition_settings": {"compression": {"$new": "zip"}}}}
+    with pytest.raises(ConfigError, match="gzip"):
+        configuration().merged(patch)
+
+
 @pytest.mark.parametrize("n_triggers", [None, 0])
 def test_without_triggers_in_the_sequence_the_configuration_counts_them(n_triggers: int | None) -> None:
     assert AcquisitionSettings.of(configuration(), n_elements=1, n_triggers=n_triggers).n_triggers == 2
