@@ -17,6 +17,7 @@ from qtrl_spool.axes import Labelled
 from qtrl_spool.errors import ProcessingError
 
 DISCARDED = -1
+_BLOCK = 2**14
 
 
 @dataclass(frozen=True)
@@ -124,18 +125,32 @@ def classify(iq: Labelled, blobs: Mixture) -> Labelled:
     """
     labels = np.empty(iq.values.shape[:-1], np.int8)
     with np.errstate(invalid="ignore", over="ignore"):
-        for row, points in enumerate(iq.values):
-            levels = range(blobs.n_levels)
-            scores = np.stack([_log_likelihood(points, blobs, row, level) for level in levels])
-            labels[row] = scores.argmax(axis=0)
-    labels[~np.isfinite(iq.values).all(axis=-1)] = DISCARDED
+        for row, (points, out) in enumerate(zip(iq.values, labels, strict=True)):
+            flat, found = points.reshape(-1, 2), out.reshape(-1)
+            for first in range(0, len(flat), _BLOCK):
+                block = slice(first, first + _BLOCK)
+                found[block] = _most_likely(flat[block], blobs, row)
     return Labelled(labels, iq.axes[:-1])
 
 
-def _log_likelihood(points: NDArray[Any], blobs: Mixture, row: int, level: int) -> NDArray[Any]:
-    precision = blobs.precisions[row, level]
-    di = points[..., 0] - np.float32(blobs.means[row, level, 0])
-    dq = points[..., 1] - np.float32(blobs.means[row, level, 1])
-    distance = precision[0, 0] * di**2 + 2 * precision[0, 1] * di * dq + precision[1, 1] * dq**2
+def _most_likely(points: NDArray[Any], blobs: Mixture, row: int) -> NDArray[np.int8]:
+    """Return the labels of points [point, quadrature] of one readout."""
+    i, q = np.ascontiguousarray(points.T, np.float32)
+    best = _log_likelihood(i, q, blobs, row, 0)
+    labels = np.zeros(i.shape, np.int8)
+    for level in range(1, blobs.n_levels):
+        score = _log_likelihood(i, q, blobs, row, level)
+        labels[score > best] = level
+        best = np.maximum(score, best)
+    labels[~(np.isfinite(i) & np.isfinite(q))] = DISCARDED
+    return labels
+
+
+def _log_likelihood(
+    i: NDArray[np.float32], q: NDArray[np.float32], blobs: Mixture, row: int, level: int
+) -> NDArray[np.float32]:
+    precision, mean = blobs.precisions[row, level], blobs.means[row, level]
+    a, b, c = (np.float32(value) for value in (-precision[0, 0] / 2, -precision[0, 1], -precision[1, 1] / 2))
     offset = 0.5 * np.log(np.linalg.det(precision)) + blobs.log_weights[row, level]
-    return np.asarray(offset - 0.5 * distance)
+    di, dq = i - np.float32(mean[0]), q - np.float32(mean[1])
+    return np.asarray(di * (a * di + b * dq) + c * dq * dq + np.float32(offset))
