@@ -49,6 +49,8 @@ class Processed:
     points:
         Results that are as large as the data, such as ``Heralded_Heterodyne``, under their names, batch
         by batch; made of the data anew whenever they are asked for.
+    classifier:
+        For each readout the record of its classifier, see `qtrl_spool.processing.classifier.record`.
     coordinates:
         Labels along the axes that are not those of the data, such as ``joint_56``: ``00``, ``01``, …
     """
@@ -58,6 +60,7 @@ class Processed:
     notes: tuple[str, ...] = ()
     coordinates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     points: Mapping[str, Batches] = field(default_factory=dict)
+    classifier: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def demodulate(raw: Labelled, adc_tree: Mapping[str, Any], readouts: tuple[str, ...]) -> Labelled:
@@ -184,7 +187,7 @@ def _processed(work: Work) -> Processed:
         variables[name] = data
         if name in work.errors:
             variables[f"{name}_err"] = work.errors[name]
-    return Processed(variables, dict(work.fits), work.notes, _coordinates(work), points)
+    return Processed(variables, dict(work.fits), work.notes, _coordinates(work), points, work.classifier)
 
 
 def _state(work: Work) -> tuple[str | None, Labelled | None]:

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from qtrl_spool.axes import BATCHED, Batches, Labelled
+from qtrl_spool.axes import BATCHED, Labelled
 from qtrl_spool.errors import ProcessingError
 from qtrl_spool.processing import classification, counting, fitting
-from qtrl_spool.processing.streams import Data, changed, end_to_end, gather, picked, size, total
+from qtrl_spool.processing.classifier import gmm
+from qtrl_spool.processing.streams import Data, changed, gather, picked, size, total
 from qtrl_spool.processing.work import (
     Bins,
     Run,
@@ -30,6 +31,7 @@ from qtrl_spool.processing.work import (
     note,
     numbered_axes,
     numbers,
+    points_of,
     put,
     readout_label,
     rows_of,
@@ -43,41 +45,14 @@ def heterodyne(work: Work, *, freq_labels: Any, frequencies: Any, sample_rate: A
 
 def iq_rotation(work: Work, *, angles: Any, input_name: Any = "Heterodyne", result_name: Any = None) -> Work:
     """Turn each readout's IQ plane by its angle (rad)."""
-    iq = _iq(work, input_name)
+    iq = points_of(work, input_name)
     rows = rows_of(work, angles, "angles")
     if np.ndim(rows) != 1:
         raise ProcessingError("angles need one number (rad) for each readout")
     turned = changed(iq, lambda batch, _: classification.rotate(batch, np.asarray(rows)))
-    return put(work, result_name or input_name, turned)
-
-
-def gmm(
-    work: Work,
-    *,
-    means: Any,
-    covariances: Any = None,
-    weights: Any = None,
-    input_name: Any = "Heterodyne",
-    result_name: Any = "GMM",
-) -> Work:
-    """Label each point with its most likely level."""
-    iq = _iq(work, input_name)
-    widths = None if covariances is None else rows_of(work, covariances, "covariances")
-    priors = None if weights is None else rows_of(work, weights, "weights")
-    blobs = classification.mixture(rows_of(work, means, "means"), widths, priors)
-    labels = gather(
-        iq,
-        lambda batch: classification.classify(batch, blobs),
-        end_to_end,
-        memory=work.memory,
-        key=work.step,
-    )
-    work = put(replace(work, n_levels=blobs.n_levels), result_name, labels)
-    for label, row in zip(work.readouts, labels.values, strict=True):
-        n_lost = int((row == classification.DISCARDED).sum())
-        if n_lost:
-            work = note(work, f"{n_lost} of {row.size} points of {label} are not finite: left out")
-    return work
+    result = str(result_name or input_name)
+    before = work.rotations.get(str(input_name), np.zeros(len(rows)))
+    return replace(put(work, result, turned), rotations={**work.rotations, result: before + rows})
 
 
 def axis_trigger_selector(
@@ -215,15 +190,6 @@ def _fit_step(kind: str) -> Run:
         return replace(work, fits=fits)
 
     return fit_all
-
-
-def _iq(work: Work, name: Any) -> Batches:
-    data = look_up(work, name)
-    if isinstance(data, Labelled) or data.axes[:1] != ("readout",) or data.axes[-1:] != ("quadrature",):
-        raise ProcessingError(
-            f"input_name is {str(name)!r}, whose axes are [{', '.join(data.axes)}], not IQ points"
-        )
-    return data
 
 
 def _resonators(work: Work, resonators: Any) -> tuple[str, ...]:

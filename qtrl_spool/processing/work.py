@@ -17,7 +17,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from qtrl_spool.axes import STATE_AXES, Labelled
+from qtrl_spool.axes import STATE_AXES, Batches, Labelled
 from qtrl_spool.errors import ProcessingError, did_you_mean
 from qtrl_spool.processing.streams import Data, Memory
 
@@ -64,6 +64,10 @@ class Work:
         For each joint result what it was counted from.
     n_levels:
         Levels the classifier tells apart.
+    rotations:
+        By how much the points that were turned were turned in all, rad; axes: readout.
+    classifier:
+        For each readout the record of the last classifier.
     kept:
         Which shots heralding selects, or None; axes: repetition, element.
     corrected:
@@ -90,6 +94,8 @@ class Work:
     errors: Mapping[str, Labelled] = field(default_factory=dict)
     bins: Mapping[str, Bins] = field(default_factory=dict)
     n_levels: int = 2
+    rotations: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    classifier: Mapping[str, Any] = field(default_factory=dict)
     kept: Labelled | None = None
     corrected: tuple[Labelled, Labelled] | None = None
     heralds: frozenset[str] = frozenset()
@@ -126,6 +132,16 @@ def levels_of(work: Work, name: Any, parameter: str = "input_name") -> Labelled:
     data = held(work, name, STATE_AXES, "labels of levels", parameter)
     if not is_labels(data):
         raise ProcessingError(f"{parameter} is {str(name)!r}, which holds numbers, not labels of levels")
+    return data
+
+
+def points_of(work: Work, name: Any, parameter: str = "input_name") -> Batches:
+    """Return the IQ points called `name`, batch by batch."""
+    data = look_up(work, name, parameter)
+    if isinstance(data, Labelled) or data.axes[:1] != ("readout",) or data.axes[-1:] != ("quadrature",):
+        raise ProcessingError(
+            f"{parameter} is {str(name)!r}, whose axes are [{', '.join(data.axes)}], not IQ points"
+        )
     return data
 
 
