@@ -124,12 +124,14 @@ def warnings_of(config: Configuration) -> tuple[str, ...]:
 
 
 def check(bundle: Bundle, default: Configuration) -> None:
-    """Find what acceptance must find: the sequence's form, its pulse keys, the patch's keys.
+    """Find what acceptance must find: the sequence's form, its pulse keys, the patch's keys and chain.
 
     Raises
     ------
     SequenceError, ConfigError
         With all problems of their kind.
+    ProcessingError
+        If a step of a patched chain cannot do what it is told.
     """
     config = effective(bundle, default)
     examined = Examined.of(bundle.sequence)
@@ -137,6 +139,8 @@ def check(bundle: Bundle, default: Configuration) -> None:
     readouts = _readouts(examined.wrapper, config, problems) if examined.wrapper else ()
     raise_all(problems)
     n_elements = examined.wrapper.n_elements if examined.wrapper else 0
+    if "adc" in bundle.patch:
+        _rehearse_any(bundle, config, readouts, n_elements)
     _check_size(AcquisitionSettings.of(config, n_elements=n_elements, n_triggers=None), len(readouts))
 
 
@@ -156,12 +160,14 @@ def _check_size(settings: AcquisitionSettings, n_readouts: int) -> None:
 
 
 def prepare(bundle: Bundle, default: Configuration) -> Prepared:
-    """Merge, compile, and look at everything that the hardware would refuse.
+    """Merge, compile, and look at everything that the hardware or the chain would refuse.
 
     Raises
     ------
     SequenceError, ConfigError
         With all problems of their kind.
+    ProcessingError
+        If a step of the chain cannot do what it is told.
     """
     config = effective(bundle, default)
     examined = Examined.of(bundle.sequence)
@@ -180,6 +186,7 @@ def prepare(bundle: Bundle, default: Configuration) -> Prepared:
         config, n_elements=sequence.n_elements, n_triggers=triggers.shape[1] or None
     )
     _check_size(settings, len(readouts))
+    _rehearse(bundle, config, readouts, settings.n_elements, settings.n_triggers)
     return Prepared(
         bundle=bundle,
         config=config,
@@ -189,6 +196,24 @@ def prepare(bundle: Bundle, default: Configuration) -> Prepared:
         triggers=triggers,
         settings=settings,
     )
+
+
+def _rehearse(
+    bundle: Bundle, config: Configuration, readouts: tuple[str, ...], n_elements: int, n_triggers: int
+) -> None:
+    """Find what is wrong with the job's chain before data are acquired that it could not process."""
+    from qtrl_spool.processing import rehearse
+
+    if bundle.manifest.processing:
+        rehearse(config.adc, readouts=readouts, n_elements=n_elements, n_triggers=n_triggers)
+
+
+def _rehearse_any(bundle: Bundle, config: Configuration, readouts: tuple[str, ...], n_elements: int) -> None:
+    """Rehearse where only compiling would tell the triggers of an element: some number of them has to do."""
+    for n_triggers in (2, 1):
+        with contextlib.suppress(ProcessingError):
+            return _rehearse(bundle, config, readouts, n_elements, n_triggers)
+    return _rehearse(bundle, config, readouts, n_elements, 3)
 
 
 def _triggers(

@@ -230,10 +230,13 @@ class Listing:
         What each item may be.
     or_one:
         Whether one item may stand without its list.
+    or_word:
+        A word that may stand instead of a list; none if empty.
     """
 
     item: Shape
     or_one: bool = False
+    or_word: str = ""
 
     def problems(self, view: View) -> Iterator[Problem]:
         """Yield what is wrong with a value."""
@@ -245,8 +248,9 @@ class Listing:
                     yield from self.item.problems(view.below(index))
         elif self.or_one:
             yield from self.item.problems(view)
-        else:
-            yield view.problem(f"expected a list, got {shown(view.value)}")
+        elif not self.or_word or view.value != self.or_word:
+            or_word = f" or {self.or_word!r}" if self.or_word else ""
+            yield view.problem(f"expected a list{or_word}, got {shown(view.value)}")
 
     def json_schema(self) -> dict[str, Any]:
         """Return it as a JSON Schema."""

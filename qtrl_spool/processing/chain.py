@@ -6,7 +6,7 @@ at. Everything enabled is checked here, before any data are there: an unknown ty
 missing parameter is a `ProcessingError` that names the step.
 
 ``Eval`` steps run text from a file as a program. They are never run: `chain_steps` leaves them out
-and `warnings` says so.
+and `never_run` says so.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from qtrl_spool.errors import ProcessingError, did_you_mean
 from qtrl_spool.processing.steps import STEPS
-from qtrl_spool.processing.work import readout_label
+from qtrl_spool.processing.work import labels_in
 
 NEVER_RUN = "Eval"
 
@@ -61,8 +61,8 @@ def chain_steps(adc_tree: Mapping[str, Any]) -> tuple[Step, ...]:
     return steps
 
 
-def warnings(adc_tree: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what the lab should know of its chain: at present, which steps are never run."""
+def never_run(adc_tree: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return which steps are never run, as one sentence; none if there are none."""
     names = [step.name for step in _enabled(adc_tree) if step.type == NEVER_RUN]
     if not names:
         return ()
@@ -76,8 +76,11 @@ def warnings(adc_tree: Mapping[str, Any]) -> tuple[str, ...]:
 def readout_labels(adc_tree: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the readouts that the chain knows, such as ``R6``, in its order; () without Heterodyne."""
     for step in _all(adc_tree):
-        if step.type == "Heterodyne":
-            return tuple(readout_label(label) for label in step.kwargs.get("freq_labels", ()))
+        if step.type == "Heterodyne" and "freq_labels" in step.kwargs:
+            try:
+                return labels_in(step.kwargs["freq_labels"])
+            except ProcessingError as error:
+                raise ProcessingError(error.message, where=step.where, hint=error.hint) from error
     return ()
 
 

@@ -89,6 +89,10 @@ def _fitted(
 
     What is gathered from here on depends on points that may still come: it is not kept for a next call.
     """
+    if work.rehearsal:
+        nowhere = Blobs(np.zeros((n_levels, 2)), np.stack([np.eye(2)] * n_levels), np.ones(n_levels))
+        found: list[Blobs | None] = [nowhere] * len(work.readouts)
+        return work, _mixture(found, given), found
     n_repetitions = size(iq, "repetition")
     points = gather(
         iq,
@@ -98,7 +102,7 @@ def _fitted(
         key=work.step,
     )
     work = replace(work, memory=Memory())
-    found: list[Blobs | None] = []
+    found = []
     for row, label in enumerate(work.readouts):
         centres = None if given is None else given.means[row]
         blobs = calibration.fit(points.points[row], n_levels, centres)

@@ -18,8 +18,19 @@ from numpy.typing import NDArray
 
 from qtrl_spool.axes import IQ_AXES, RAW_AXES, Labelled
 from qtrl_spool.errors import ProcessingError
+from qtrl_spool.processing.work import labels_in, numbers
 
 _BLOCK_BYTES = 32 * 2**20
+
+
+def known_frequencies(freq_labels: Any, frequencies: Any) -> dict[str, float]:
+    """Return the modulation frequency (Hz) of each readout that a Heterodyne step names."""
+    labels = labels_in(freq_labels)
+    known = numbers(frequencies, "frequencies")
+    if not isinstance(known, list) or len(known) != len(labels):
+        given = f"{len(known)} entries" if isinstance(known, list) else "no entries"
+        raise ProcessingError(f"frequencies has {given}, freq_labels {len(labels)}")
+    return dict(zip(labels, known, strict=True))
 
 
 def heterodyne(raw: Labelled, frequencies: NDArray[np.float64], sample_rate: float) -> Labelled:
@@ -42,10 +53,10 @@ def heterodyne(raw: Labelled, frequencies: NDArray[np.float64], sample_rate: flo
     if raw.axes != RAW_AXES:
         raise ProcessingError(f"raw traces have the axes {raw.axes}, expected {RAW_AXES}")
     n_points = raw.size("point")
-    turn = _phasors(frequencies, sample_rate, n_points)
-    shots = raw.values.reshape(2, -1, n_points)
-    if not shots.size:
+    shots = raw.values.reshape(2, -1, max(n_points, 1))
+    if not n_points:
         raise ProcessingError(f"raw traces are empty: shape {raw.values.shape} of {RAW_AXES}")
+    turn = _phasors(frequencies, sample_rate, n_points)
     iq = _project(shots[0], turn[0]) + _project(shots[1], turn[1])
     iq = iq.reshape(*raw.values.shape[1:4], len(frequencies), 2)
     return Labelled(np.ascontiguousarray(np.moveaxis(iq, 3, 0)), IQ_AXES)
@@ -69,7 +80,7 @@ def _project(traces: NDArray[Any], weights: NDArray[np.float32]) -> NDArray[np.f
         part = block @ with_sum
         projected[first : first + len(part)] = part[:, :-1]
         total += float(part[:, -1].sum(dtype=np.float64))
-    offset = total / traces.size * weights.sum(axis=0, dtype=np.float64)
+    offset = total / max(traces.size, 1) * weights.sum(axis=0, dtype=np.float64)
     projected -= offset.astype(np.float32)
     return projected
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,10 @@ from qtrl_spool.axes import IQ_AXES, STATE_AXES, Batches, Labelled
 from qtrl_spool.errors import ProcessingError
 from qtrl_spool.processing import counting
 from qtrl_spool.processing.chain import Step, chain_steps, readout_labels, readout_order
-from qtrl_spool.processing.demodulation import heterodyne
+from qtrl_spool.processing.demodulation import heterodyne, known_frequencies
 from qtrl_spool.processing.steps import STEPS
-from qtrl_spool.processing.streams import Memory, size
-from qtrl_spool.processing.work import Work, is_labels, leave_out, numbers, readout_label
+from qtrl_spool.processing.streams import Memory, changed, size
+from qtrl_spool.processing.work import Work, is_labels, leave_out, numbers
 
 POINTS = "Heterodyne"
 
@@ -90,15 +90,16 @@ def demodulate(raw: Labelled, adc_tree: Mapping[str, Any], readouts: tuple[str, 
 def _demodulate(
     raw: Labelled, step: Step, readouts: tuple[str, ...], adc_tree: Mapping[str, Any]
 ) -> Labelled:
-    labels = [readout_label(label) for label in step.kwargs["freq_labels"]]
     settings = adc_tree.get("hardware_settings") or {}
     rate = numbers(step.kwargs.get("sample_rate", settings.get("sample_rate")), "sample_rate")
-    known = numbers(step.kwargs["frequencies"], "frequencies")
-    if len(known) != len(labels):
-        raise ProcessingError(f"frequencies has {len(known)} entries, freq_labels {len(labels)}")
+    known = known_frequencies(step.kwargs["freq_labels"], step.kwargs["frequencies"])
     readout_order(adc_tree, readouts)
-    frequencies = [known[labels.index(label)] for label in readouts]
-    return heterodyne(raw, np.asarray(frequencies, np.float64), rate)
+    return heterodyne(raw, np.asarray([known[label] for label in readouts], np.float64), rate)
+
+
+def demodulated(raw: Batches, adc_tree: Mapping[str, Any], readouts: tuple[str, ...]) -> Batches:
+    """Return the IQ points of raw traces, each batch demodulated when it is asked for; see `demodulate`."""
+    return cast(Batches, changed(raw, lambda batch, _: demodulate(batch, adc_tree, readouts)))
 
 
 def process(
@@ -131,7 +132,6 @@ def process(
         If a step cannot do what it is told; names the step and the parameter.
     """
     _check_data(iq, readouts, x_axis)
-    readout_order(adc_tree, readouts)
     work = Work(
         readouts=tuple(readouts),
         labels=readout_labels(adc_tree) or tuple(readouts),
@@ -140,9 +140,15 @@ def process(
         results={POINTS: iq},
         memory=memory or Memory(),
     )
+    return _processed(run_all(work, adc_tree))
+
+
+def run_all(work: Work, adc_tree: Mapping[str, Any]) -> Work:
+    """Return what all steps of the chain make of the points."""
+    readout_order(adc_tree, work.readouts)
     for step in chain_steps(adc_tree):
         work = _run(work, step)
-    return _processed(work)
+    return work
 
 
 def _check_data(iq: Batches, readouts: tuple[str, ...], x_axis: NDArray[Any]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from qtrl_spool.axes import BATCHED, Labelled
 from qtrl_spool.errors import ProcessingError
-from qtrl_spool.processing import classification, counting, fitting
+from qtrl_spool.processing import classification, counting, demodulation, fitting
 from qtrl_spool.processing.classifier import gmm
 from qtrl_spool.processing.streams import Data, changed, gather, picked, size, total
 from qtrl_spool.processing.work import (
@@ -39,7 +39,10 @@ from qtrl_spool.processing.work import (
 
 
 def heterodyne(work: Work, *, freq_labels: Any, frequencies: Any, sample_rate: Any = None) -> Work:
-    """Nothing is left to do: the data are demodulated before the chain runs."""
+    """Look at the parameters; the data are demodulated before the chain runs."""
+    demodulation.known_frequencies(freq_labels, frequencies)
+    if sample_rate is not None and not numbers(sample_rate, "sample_rate") > 0:
+        raise ProcessingError(f"sample_rate is {sample_rate!r}, expected samples/s above zero")
     return work
 
 
@@ -183,6 +186,8 @@ def _fit_step(kind: str) -> Run:
         data = held(work, input_name, ("readout", "element"), "what is fitted")
         if len(work.x_axis) < 3:
             return note(work, f"no fits: {len(work.x_axis)} elements are fewer than 3 points")
+        if work.rehearsal:
+            return work
         fits = dict(work.fits)
         for label, row in zip(work.readouts, data.values, strict=True):
             found = {**fitting.fit(kind, work.x_axis, row), "input": str(input_name)}

@@ -82,6 +82,8 @@ class Work:
         For each readout, each kind of fit.
     notes:
         What was left out, and why.
+    rehearsal:
+        Whether the data are none: the chain is only tried, and nothing is fitted.
     """
 
     readouts: tuple[str, ...]
@@ -103,6 +105,7 @@ class Work:
     left_out: frozenset[str] = frozenset()
     fits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    rehearsal: bool = False
 
 
 def look_up(work: Work, name: Any, parameter: str = "input_name") -> Data:
@@ -175,6 +178,16 @@ def is_labels(data: Data) -> TypeGuard[Labelled]:
 def readout_label(label: Any) -> str:
     """Return ``R6`` for ``6``, ``'6'`` and ``'R6'``."""
     return label if isinstance(label, str) and label.startswith("R") else f"R{label}"
+
+
+def labels_in(freq_labels: Any) -> tuple[str, ...]:
+    """Return the labels that a Heterodyne step's ``freq_labels`` name."""
+    if isinstance(freq_labels, str) or not isinstance(freq_labels, Sequence) or not freq_labels:
+        raise ProcessingError(f"freq_labels is {freq_labels!r}, expected a list such as [5, 6]")
+    labels = tuple(readout_label(label) for label in freq_labels)
+    if len(set(labels)) != len(labels):
+        raise ProcessingError(f"freq_labels names one twice: {', '.join(labels)}")
+    return labels
 
 
 def numbers(value: Any, parameter: str) -> Any:

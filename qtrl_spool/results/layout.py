@@ -6,7 +6,8 @@
     /readout …         one dimension scale for every axis that occurs, with its labels or values
     /iq …              one data set for every variable, its dimensions attached, units and long_name
     /documents/…       text (JSON or YAML): sequence, patch and job as submitted; config, as it counted;
-                       default, the files of the default that the patch was merged into; fits
+                       default, the files of the default that the patch was merged into; fits, and the
+                       classifier of each readout
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import re
 FORMAT = "qtrl-result/1"
 DOCUMENTS = "documents"
 SEQUENCE, PATCH, JOB = "sequence", "patch", "job"
-CONFIG, DEFAULT, FITS = "config", "default", "fits"
+CONFIG, DEFAULT, FITS, CLASSIFIER = "config", "default", "fits", "classifier"
 NOTES = "processing_notes"
 CLAIM = "claim"
 """Root attribute: number of the claim that measured the data."""

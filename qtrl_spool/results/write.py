@@ -141,6 +141,8 @@ def write(
     attributes = {"format": layout.FORMAT, **identity}
     if processed is not None:
         texts[layout.FITS] = json.dumps(_with_units(processed.fits, x_axis[1]), ensure_ascii=False)
+        if processed.classifier:
+            texts[layout.CLASSIFIER] = json.dumps(processed.classifier)
         attributes[layout.NOTES] = list(processed.notes)
     _write(file, variables, scales, attributes, texts, compression)
 
