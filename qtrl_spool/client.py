@@ -429,6 +429,49 @@ class Job:
             )
         return Result(path)
 
+    def process(self, config: Mapping[str, Any] | None = None, *, output: Path | str | None = None) -> Result:
+        """Process what the job measured once more, with another chain, and return the new result.
+
+        Parameters
+        ----------
+        config:
+            What to change of the job's chain, of the documents ``adc`` and ``variables``.
+        output:
+            Where to write it; None: beside the job's result, as ``result-2.h5`` (``-3``, …).
+
+        Raises
+        ------
+        ConfigError, ProcessingError
+            If the chain cannot do it.
+        StorageError
+            If the job's home may not be written to: give an `output`.
+        """
+        from qtrl_spool.reprocess import reprocess
+        from qtrl_spool.results import Result
+
+        with self.result() as first:
+            path = first.path
+        return Result(reprocess(path, config or {}, output=None if output is None else Path(output)))
+
+    def processed(self, number: int) -> Result:
+        """Return the result that `process` wrote under a number: 2, 3, …; 1 is the job's own.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none.
+        """
+        from qtrl_spool.reprocess import numbered
+        from qtrl_spool.results import Result
+
+        with self.result() as first:
+            path = numbered(first.path, number)
+        if not path.exists():
+            raise NotFoundError(
+                f"job {self.id} was not processed {number} times", hint=f"there is no {path.name}"
+            )
+        return Result(path)
+
     # ------------------------------------------------------------ steering
 
     def cancel(self, *, now: bool = False) -> bool:

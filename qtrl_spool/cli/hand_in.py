@@ -87,7 +87,7 @@ def submit(
         "hold": hold or None,
         "config_version": _version(config_version),
     }
-    patch = _patch(config, settings)
+    patch = patch_of(config, settings)
     packed = [place.bundle(bundle, patch, **manifest) for bundle in bundles]
     packed += [place.bundle(None, patch, like=like, **manifest)] if like is not None else []
     for each in packed:
@@ -145,7 +145,7 @@ def check(
     if picture is None and element is not None:
         raise UsageError("--element says what --plot draws", hint="add --plot FILE")
     place = opened(spool)
-    patch = _patch(config, settings)
+    patch = patch_of(config, settings)
     verdicts = []
     for number, path in enumerate(bundles):
         file = _picture(picture, path, number if len(bundles) > 1 else None) if picture else None
@@ -198,7 +198,7 @@ def _draw(sequence: Sequence, picture: str, element: int | None) -> None:
     word(f"drew {picture}")
 
 
-def _patch(config: str | None, settings: tuple[str, ...]) -> dict[str, Any]:
+def patch_of(config: str | None, settings: tuple[str, ...]) -> dict[str, Any]:
     """Return what ``--config`` says and then what every ``--set`` says."""
     if config is None and not settings:
         return {}

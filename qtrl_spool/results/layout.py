@@ -7,7 +7,8 @@
     /iq …              one data set for every variable, its dimensions attached, units and long_name
     /documents/…       text (JSON or YAML): sequence, patch and job as submitted; config, as it counted;
                        default, the files of the default that the patch was merged into; fits, and the
-                       classifier of each readout
+                       classifier of each readout; processing_patch, what was changed when it was
+                       processed once more
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ FORMAT = "qtrl-result/1"
 DOCUMENTS = "documents"
 SEQUENCE, PATCH, JOB = "sequence", "patch", "job"
 CONFIG, DEFAULT, FITS, CLASSIFIER = "config", "default", "fits", "classifier"
+CHAIN_PATCH = "processing_patch"
 NOTES = "processing_notes"
+COMPRESSION = "adc/acquisition_settings/compression"
 CLAIM = "claim"
 """Root attribute: number of the claim that measured the data."""
 

@@ -154,6 +154,12 @@ class Result:
         return {} if text is None else dict(json.loads(text))
 
     @property
+    def classifier(self) -> dict[str, Any]:
+        """For each readout what told its levels apart, given or fitted to the data."""
+        text = self.documents.get(layout.CLASSIFIER)
+        return {} if text is None else dict(json.loads(text))
+
+    @property
     def fitted(self) -> dict[str, dict[str, Fitted]]:
         """For each readout the quantities that its best fit found, by name, in SI units."""
         from qtrl_spool.results.fitted import fitted

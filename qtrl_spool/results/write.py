@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from qtrl_spool import __version__
 from qtrl_spool.axes import BATCHED, QUADRATURES, Batches, InMemory, Labelled
 from qtrl_spool.errors import InternalError
 from qtrl_spool.results import layout
@@ -170,6 +171,16 @@ def image(
         documents=documents,
     )
     return file.getvalue()
+
+
+def software() -> str:
+    """Return the versions of what computes and writes a result, for its root attribute ``software``."""
+    import platform
+
+    import h5py
+
+    versions = f"qtrl-spool {__version__}, numpy {np.__version__}, h5py {h5py.__version__}"
+    return f"{versions}, Python {platform.python_version()}"
 
 
 def _variables(iq: Batches | None, raw: Batches | None, processed: Processed | None) -> dict[str, _Variable]:

@@ -42,6 +42,26 @@ def test_the_result_is_summed_up_found_and_drawn(
     assert path.name == "result.h5" and str(path) in summary and picture.read_bytes().startswith(PNG)
 
 
+def test_the_populations_are_printed_as_a_table(run: Run, shared: Spool, job_file: Path) -> None:
+    job_id = run("submit", job_file, "--wait").out.strip()
+    lines = run("result", job_id, "--csv", "-").out.splitlines()
+    assert lines[0].startswith("readout,level,element,") and lines[1].startswith("R1,0,0,")
+
+
+def test_a_job_is_processed_once_more_with_another_chain(
+    run: Run, shared: Spool, job_file: Path, tmp_path: Path
+) -> None:
+    job_id = run("submit", job_file, "--wait").out.strip()
+    said = run("process", job_id, "--set", "adc/processing/10_fitting/enable=false", "--json")
+    path = Path(said.facts["path"])
+    assert path.name == "result-2.h5" and said.facts["fits"] == {}
+    assert run("result", job_id, "--number", 2, "--path").out.strip() == str(path)
+    assert run("result", job_id, "--number", 3).status == 3
+    mine = run("process", path, "--current", "--output", tmp_path / "mine.h5", "--json")
+    assert mine.facts["path"] == str(tmp_path / "mine.h5") and mine.facts["fits"]
+    assert shared.job(job_id).process(output=tmp_path / "other.h5").fits
+
+
 def test_the_log_tells_the_way_of_the_job(run: Run, shared: Spool, job_file: Path) -> None:
     job_id = run("submit", job_file, "--wait").out.strip()
     events = [each["event"] for each in run("log", job_id, "--json").facts]
