@@ -198,16 +198,19 @@ class Spool:
             If there is no such job.
         """
         full_id = find.job_id(self._layout, id)
-        find.status(self._layout, full_id)
+        find.bare_status(self._layout, full_id)
         return Job(self, full_id)
 
     def jobs(self, **wanted: Any) -> list[Job]:
         """Return the jobs that fit, newest first: ``state``, ``user``, ``name``, ``since``, ``limit``."""
         return [Job(self, record["id"]) for record in find.jobs(self._layout, **wanted)]
 
-    def queue(self) -> dict[str, Any]:
-        """Return the queue: ``running``, ``queued`` and ``held`` jobs in order, and the ``servers``."""
-        return find.queue(self._layout)
+    def queue(self, limit: int | None = None) -> dict[str, Any]:
+        """Return the queue: ``running``, ``queued`` and ``held`` jobs in order, and the ``servers``.
+
+        Of the jobs it has the first `limit`; ``counts`` says how many there are.
+        """
+        return find.queue(self._layout, limit)
 
     def arriving(self) -> list[str]:
         """Return what was dropped into ``incoming/`` and is not yet accepted, as paths below it."""
@@ -274,7 +277,7 @@ class Job:
     @property
     def state(self) -> str:
         """One of ``queued held running paused done failed cancelled rejected``."""
-        return str(self.status()["state"])
+        return str(find.bare_status(self._layout, self.id)["state"])
 
     @property
     def place(self) -> int | None:

@@ -14,15 +14,17 @@ from qtrl_spool.errors import UsageError
 from qtrl_spool.job import State
 
 QUEUE_HEADINGS = ("PLACE", "JOB", "NAME", "USER", "PRIORITY", "STATE", "DONE", "START", "WHY")
+SHOWN = 100
 _JOBS = ("JOB", "STATE", "USER", "PRIORITY", "ACCEPTED", "FINISHED", "WHY")
 
 
 @click.command()
+@click.option("--limit", metavar="N", type=Count(), help="At most so many jobs: 100 without it, all as JSON.")
 @spool_option
 @json_option
-def queue(spool: str, as_json: bool) -> None:
+def queue(limit: int | None, spool: str, as_json: bool) -> None:
     """Show what is running and waiting, in order: place 1 runs next."""
-    found = opened(spool).queue()
+    found = opened(spool).queue(limit if as_json else limit or SHOWN)
     if as_json:
         document(found)
         return
@@ -30,12 +32,19 @@ def queue(spool: str, as_json: bool) -> None:
     rows += [_arriving_row(each) for each in found["arriving"]]
     if rows:
         fact(table(QUEUE_HEADINGS, rows))
+        _tell_rest(found)
     else:
         word("nothing is running, waiting or held")
     for server in found["servers"]:
         _tell_trouble(server)
     if not any(server.get("alive") and not server.get("standby") for server in found["servers"]):
         word("no server is running")
+
+
+def _tell_rest(found: Mapping[str, Any]) -> None:
+    more = sum(found["counts"][name] - len(found[name]) for name in ("running", "queued", "held"))
+    if more:
+        word(f"… and {more:,} more (--limit N shows more)")
 
 
 def _tell_trouble(server: Mapping[str, Any]) -> None:

@@ -25,16 +25,18 @@ from qtrl_spool.config import ConfigStore, Configuration
 from qtrl_spool.errors import OperatorError, StorageError
 from qtrl_spool.job import utc
 from qtrl_spool.server import watching
+from qtrl_spool.server.board import Board
 from qtrl_spool.server.instrument import lock_of
 from qtrl_spool.server.intake import Intake
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.recovery import Watch, recover, take_over
+from qtrl_spool.server.roll import Choice, Roll
 from qtrl_spool.server.running import Running
 from qtrl_spool.server.standby import Charge, Me, has_work, in_charge
 from qtrl_spool.server.steering import Steering, login_name
 from qtrl_spool.server.wake import Wake
 from qtrl_spool.server.worker import Worker
-from qtrl_spool.spool import servers, snapshot, tickets
+from qtrl_spool.spool import servers, tickets
 from qtrl_spool.spool.index import Index
 from qtrl_spool.spool.journal import Journal
 from qtrl_spool.spool.layout import Layout
@@ -94,6 +96,7 @@ class Server:
         durable = self.settings.durable
         self._journal = Journal(layout, name, durable=durable)
         self._index = Index(layout)
+        self._roll = Roll(layout, self._journal, self._index)
         self._moves = tickets.Tickets(layout, durable=durable, moved=self._index.moved)
         self._outcome = self._outcome_of(name)
         self._store = ConfigStore(layout.config)
@@ -123,12 +126,12 @@ class Server:
             name,
             backend_name,
             self._store,
-            self._index,
+            Choice(self._index, self._roll),
         )
         self._running.instrument = self.instrument
         self._beat_at = -_BEAT_EVERY_S
         self._beat: dict[str, Any] = {}
-        self._snapshot: dict[str, Any] = {}
+        self._board = Board(layout, self._journal, self._index, self._roll, name)
         self._troubles: list[str] = []
         self._config_refused: str | None = None
         self._warned_of: int | None = None
@@ -190,7 +193,7 @@ class Server:
         self._worker.end(timeout=_STOP_GRACE_S)
         try:
             self._write_heartbeat(stopped=True)
-            self._write_snapshot()
+            self._write_snapshot(at_once=True)
         except StorageError as error:
             _log.warning("could not say that this server ended: %s", error)
 
@@ -213,7 +216,12 @@ class Server:
             return max(_AFTER_TROUBLE_S, self.settings.scan_s)
         if self._moved:
             return 0.0
-        waits = (self.settings.scan_s, self._intake.recheck_after_s, self._steering.recheck_after_s)
+        waits = (
+            self.settings.scan_s,
+            self._intake.recheck_after_s,
+            self._steering.recheck_after_s,
+            self._board.recheck_after_s,
+        )
         return max(0.01, min(each for each in waits if each is not None))
 
     # ------------------------------------------------------------ one step
@@ -301,19 +309,8 @@ class Server:
 
     # ------------------------------------------------------------ what others see
 
-    def _write_snapshot(self) -> None:
-        records = snapshot.short_records(self.layout, self._short_record, served=True)
-        records["arriving"] = self._intake.waiting()
-        beats = [{**beat, "updated": None} for beat in servers.heartbeats(self.layout)]
-        seen = {"records": records, "servers": beats}
-        if seen == self._snapshot:
-            return
-        document = snapshot.document(records, servers.heartbeats(self.layout), updated=self._journal.now())
-        fs.replace_json(self.layout.snapshot, document, durable=False)
-        self._snapshot = seen
-
-    def _short_record(self, job_id: str) -> dict[str, Any] | None:
-        return self._journal.record(job_id)
+    def _write_snapshot(self, *, at_once: bool = False) -> None:
+        self._board.write(self._intake.waiting(), at_once=at_once)
 
     def _write_heartbeat(self, *, stopped: bool = False) -> None:
         beat = self._facts(stopped)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from qtrl_spool import fs
@@ -17,9 +18,9 @@ from qtrl_spool.bundle import Bundle, unpack
 from qtrl_spool.config import ConfigStore, Configuration
 from qtrl_spool.errors import AbortedError, BackendError, InternalError, QtrlSpoolError, StorageError
 from qtrl_spool.server.outcome import Outcome
+from qtrl_spool.server.roll import Choice
 from qtrl_spool.server.worker import Batch, Failed, Finished, Order, Phase, Report, Stopped, Worker
 from qtrl_spool.spool import servers, tickets
-from qtrl_spool.spool.index import Index
 from qtrl_spool.spool.journal import Journal, n_attempts, read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.tickets import Place, Tickets
@@ -41,8 +42,8 @@ class Running:
         Their names.
     store:
         The default configuration.
-    index:
-        Of the tickets.
+    choice:
+        Of whose turn it is.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Running:
         server: str,
         backend: str,
         store: ConfigStore,
-        index: Index,
+        choice: Choice,
     ) -> None:
         self._layout = layout
         self._journal = journal
@@ -66,7 +67,7 @@ class Running:
         self._backend = backend
         self.instrument = server
         self._store = store
-        self._index = index
+        self._choice = choice
         self._order: Order | None = None
         self._reports: deque[Report] = deque()
         self._cancelled: str | None = None
@@ -93,8 +94,7 @@ class Running:
 
     def _claim(self) -> Place | None:
         with servers.claiming(self._layout):
-            self._index.look()
-            best = next((each for each in self._index.queued if self._takes(each)), None)
+            best = self._choice.next(self._takes)
             if best is None:
                 return None
             self._outcome.open(best.ticket.job_id)
@@ -103,9 +103,11 @@ class Running:
             self._outcome.close(best.ticket.job_id)
         return mine
 
-    def _takes(self, place: Place) -> bool:
-        wanted = (read_status(self._layout, place.ticket.job_id) or {}).get("instrument")
-        return wanted in {None, self.instrument, self._server}
+    def _takes(self, place: Place, known: Mapping[str, Any]) -> bool:
+        mine = {None, self.instrument, self._server}
+        if known.get("instrument") not in mine:
+            return False
+        return (read_status(self._layout, place.ticket.job_id) or {}).get("instrument") in mine
 
     def _begin(self, mine: Place) -> None:
         job_id, claim = mine.ticket.job_id, mine.ticket.claim

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,15 @@ from qtrl_spool.job import (
     blank_record,
     is_id,
     parse_priority,
-    utc,
 )
-from qtrl_spool.spool import tickets
 from qtrl_spool.spool.accepting import parse_taken
 from qtrl_spool.spool.copies import copied
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import DEFAULT_PRIORITY, Layout
-from qtrl_spool.spool.servers import heartbeats, is_serving, looks_alive
-from qtrl_spool.spool.snapshot import document, reason, short_records
+from qtrl_spool.spool.moment import Moment, joined
+from qtrl_spool.spool.snapshot import Snapshot, read_snapshot
 
 NOT_YET = "not yet accepted"
-_LEASE_S = 60.0
 _SHOWN = 5
 
 
@@ -46,7 +44,7 @@ def job_id(layout: Layout, text: str) -> str:
     """
     if is_id(text):
         return text
-    found = sorted({each for each in all_ids(layout) if text in each})
+    found = sorted(set(all_ids(layout, text)))
     if len(found) == 1:
         return found[0]
     if not found:
@@ -70,11 +68,11 @@ def _no_job(layout: Layout, text: str) -> NotFoundError:
     )
 
 
-def all_ids(layout: Layout) -> Iterator[str]:
-    """Return the ids of all jobs, newest last; those not yet accepted come at the end."""
+def all_ids(layout: Layout, part: str = "") -> Iterator[str]:
+    """Return the ids of all jobs that hold `part`, newest last; those not yet accepted come at the end."""
     for date in fs.folders(layout.jobs):
-        yield from (name for name in fs.folders(layout.jobs / date) if is_id(name))
-    yield from (each for each, _ in _unaccepted(layout))
+        yield from (name for name in fs.folders(layout.jobs / date) if part in name and is_id(name))
+    yield from (each for each, _ in _unaccepted(layout) if part in each)
 
 
 def _unaccepted(layout: Layout) -> Iterator[tuple[str, int]]:
@@ -125,13 +123,16 @@ def _is_drop(name: str) -> bool:
     return not is_ignored(name)
 
 
-def waiting_drops(layout: Layout) -> list[dict[str, str]]:
-    """Return `arriving` as ``drop``, with the ``reason`` that the server last gave for not taking it."""
+def waiting_drops(layout: Layout, told: Snapshot | None = None) -> list[dict[str, str]]:
+    """Return `arriving` as ``drop``, with the ``reason`` that the server last gave for not taking it.
+
+    `told` is ``queue.json``, if it was read already.
+    """
     paths = arriving(layout)
     if not paths:
         return []
-    told = (fs.read_json(layout.snapshot) or {}).get("arriving") or []
-    reasons = {each["drop"]: each["reason"] for each in told}
+    told = told or read_snapshot(layout)
+    reasons = {each["drop"]: each["reason"] for each in told.records("arriving")} if told else {}
     return [{"drop": path, "reason": reasons.get(path, NOT_YET)} for path in paths]
 
 
@@ -146,17 +147,32 @@ def status(layout: Layout, full_id: str) -> dict[str, Any]:
     NotFoundError
         If there is no such job.
     """
-    record = read_status(layout, full_id)
-    if record is None:
-        waiting = next((priority for each, priority in _unaccepted(layout) if each == full_id), None)
-        record = read_status(layout, full_id)
-        if record is None and waiting is None:
-            raise NotFoundError(f"there is no job {full_id!r} in {layout.root}")
-        if record is None:
-            return {**blank_record(full_id, _name_in(full_id)), "priority": waiting}
-    if record["state"] == State.QUEUED:
+    record = bare_status(layout, full_id)
+    if record["updated"] is None:
+        return record
+    if record["state"] in {State.QUEUED, State.PAUSED}:
         return _with_place(layout, record)
+    if record["state"] == State.RUNNING:
+        return Moment(layout, datetime.now(UTC)).foretold(record)
     return record
+
+
+def bare_status(layout: Layout, full_id: str) -> dict[str, Any]:
+    """Return a job's status record as it is, without its place: what is enough to know its state.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such job.
+    """
+    record = read_status(layout, full_id)
+    if record is not None:
+        return record
+    waiting = next((priority for each, priority in _unaccepted(layout) if each == full_id), None)
+    record = read_status(layout, full_id)
+    if record is None and waiting is None:
+        raise NotFoundError(f"there is no job {full_id!r} in {layout.root}")
+    return record or {**blank_record(full_id, _name_in(full_id)), "priority": waiting}
 
 
 def _name_in(full_id: str) -> str:
@@ -164,34 +180,25 @@ def _name_in(full_id: str) -> str:
 
 
 def _with_place(layout: Layout, record: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of a queued job with its place, or its newer record if it has moved on."""
-    waiting = {each.ticket.job_id: (n, each) for n, each in enumerate(tickets.queued(layout), start=1)}
-    if record["id"] not in waiting:
-        newer = read_status(layout, record["id"]) or record
-        if newer["state"] != State.QUEUED:
-            return newer
-        return {**newer, "reason": newer["reason"] or "about to move"}
-    place, lies = waiting[record["id"]]
-    why = reason(place, len(tickets.running(layout)), served=bool(_live(layout)))
-    return {**record, "priority": lies.ticket.priority, "place": place, "ahead": place - 1, "reason": why}
+    """Return the record of a waiting job with its place, or its newer record if it has moved on."""
+    found = Moment(layout, datetime.now(UTC)).with_place(record)
+    if found is not None:
+        return found
+    newer = read_status(layout, record["id"]) or record
+    if newer["state"] != record["state"]:
+        return newer
+    return {**newer, "reason": newer["reason"] or "about to move"}
 
 
-def _live(layout: Layout) -> list[dict[str, Any]]:
-    now = datetime.now(UTC)
-    return [beat for beat in heartbeats(layout) if is_serving(beat, now=now, lease_s=_LEASE_S)]
+def queue(layout: Layout, limit: int | None = None) -> dict[str, Any]:
+    """Return the whole queue as ``queue.json`` has it, as it is at this moment.
 
-
-def queue(layout: Layout) -> dict[str, Any]:
-    """Return the whole queue as ``queue.json`` has it, made from the tickets at this moment.
-
-    Each of its servers says in ``alive`` whether it seems to live. Under ``arriving`` are the drops
-    that are not yet accepted, with the reason that the server last gave.
+    Each of its servers says in ``alive`` whether it seems to live; if none does, ``as_of`` says when one
+    last did. Under ``arriving`` are the drops that are not yet accepted, with the reason that the server
+    last gave. Of the jobs there are the first `limit`, and under ``counts`` how many there are.
     """
-    now = datetime.now(UTC)
-    servers = [{**beat, "alive": looks_alive(beat, now=now, lease_s=_LEASE_S)} for beat in heartbeats(layout)]
-    served = any(beat["alive"] and not beat.get("standby") for beat in servers)
-    records = short_records(layout, lambda each: read_status(layout, each), served=served)
-    return document({**records, "arriving": waiting_drops(layout)}, servers, updated=utc(now))
+    moment = Moment(layout, datetime.now(UTC))
+    return moment.queue(waiting_drops(layout, moment.snapshot), limit)
 
 
 def jobs(
@@ -216,15 +223,27 @@ def jobs(
     limit:
         At most so many.
     """
-    found: list[dict[str, Any]] = []
     wanted = {"state": state, "user": user, "name": name}
-    for full_id in _newest_first(layout, since):
-        record = status(layout, full_id)
-        if all(value is None or record[key] == value for key, value in wanted.items()):
-            found.append(record)
-        if limit is not None and len(found) >= limit:
-            break
-    return found
+    records = (bare_status(layout, full_id) for full_id in _newest_first(layout, since))
+    fitting = (
+        record
+        for record in records
+        if all(value is None or record[key] == value for key, value in wanted.items())
+    )
+    return _with_places(layout, list(islice(fitting, limit)))
+
+
+def _with_places(layout: Layout, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return records of jobs, those of waiting ones with their places."""
+    if not any(each["state"] in {State.QUEUED, State.PAUSED} for each in records):
+        return records
+    waiting = Moment(layout, datetime.now(UTC)).waiting()
+    return [
+        joined(each, waiting[each["id"]])
+        if each["id"] in waiting and each["state"] in {State.QUEUED, State.PAUSED}
+        else each
+        for each in records
+    ]
 
 
 def _newest_first(layout: Layout, since: str | None) -> Iterator[str]:

@@ -3,8 +3,8 @@
 A directory is listed when its time of change says that something moved there, and now and then
 anyway: truth is the listing, the time of change is a hint, which some file systems give in steps of
 two seconds and some do not give at all. A listing costs in proportion to what lies there (4 ms for
-10,000 tickets), so a directory is listed again only after twenty times as long as that took: a crowded
-one takes no more than a twentieth of the time, while an urgent priority beside it is seen at once.
+10,000 tickets), so a directory is listed again only after twenty times as long as that kept a core busy:
+a crowded one takes no more than a twentieth of a core, while an urgent priority beside it is seen at once.
 What this server moves itself it notes at once.
 
 Called by the main loop. What it says may be out of date by that rest: a rename, not the index,
@@ -22,7 +22,7 @@ from qtrl_spool.job import State
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.tickets import Place, Shelf, held_shelf, running_shelves, turn, waiting_shelves
 
-_REST = 20.0
+_SHARE, _WAITING = 20.0, 2.0
 _GRAIN_S = 2.1
 _ANYWAY_S = 10.0
 _MANY = 64
@@ -35,17 +35,24 @@ class Index:
     ----------
     layout:
         The spool.
-    clock:
-        Tells monotonic time, s.
+    clock, busy:
+        Tell monotonic time, and for how long this thread has kept a core busy, s.
     """
 
-    def __init__(self, layout: Layout, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        clock: Callable[[], float] = time.monotonic,
+        busy: Callable[[], float] = time.thread_time,
+    ) -> None:
         self._layout = layout
-        self._clock = clock
+        self._clock, self._busy = clock, busy
         self._watched: dict[str, _Watched] = {}
         self._queued = _Row()
         self._held = _Row()
         self._highest = 0
+        self.version = 0
+        """Grows with every change."""
 
     # ------------------------------------------------------------ what it says
 
@@ -89,7 +96,7 @@ class Index:
         watched = self._watched.setdefault(str(shelf.folder), _Watched(shelf))
         if not watched.is_due(self._clock()):
             return False
-        came, went = watched.list(self._clock)
+        came, went = watched.list(self._clock, self._busy)
         self._drop(went)
         self._add(came)
         return bool(came or went)
@@ -108,12 +115,14 @@ class Index:
             self._drop([known])
 
     def _add(self, places: Sequence[Place]) -> None:
+        self.version += bool(places)
         self._highest = max([self._highest, *(each.ticket.order for each in places)])
         self._queued.add([each for each in places if each.state is State.QUEUED])
         self._held.add([each for each in places if each.state is State.HELD])
 
     def _drop(self, places: Iterable[Place]) -> bool:
         gone = list(places)
+        self.version += bool(gone)
         self._queued.drop([each for each in gone if each.state is State.QUEUED])
         self._held.drop([each for each in gone if each.state is State.HELD])
         return bool(gone)
@@ -156,7 +165,7 @@ class _Watched:
         self._changed: int | None = None
         self._changed_seen = 0.0
         self._listed: float | None = None
-        self._cost = 0.0
+        self._rest = 0.0
 
     def is_due(self, now: float) -> bool:
         """Whether it should be listed: never, changed since, or a change may hide behind the clock's step."""
@@ -166,13 +175,13 @@ class _Watched:
         changed = None if facts is None else facts.st_mtime_ns
         if changed != self._changed:
             self._changed, self._changed_seen = changed, now
-        if now - self._listed < _REST * self._cost:
+        if now - self._listed < self._rest:
             return False
         return self._listed - self._changed_seen < _GRAIN_S or now - self._listed > _ANYWAY_S
 
-    def list(self, clock: Callable[[], float]) -> tuple[list[Place], list[Place]]:
+    def list(self, clock: Callable[[], float], busy: Callable[[], float]) -> tuple[list[Place], list[Place]]:
         """List it; return the tickets that came and those that went."""
-        began = clock()
+        began, before = clock(), busy()
         names = set(fs.listed(self.shelf.folder))
         went = [self.tickets.pop(name) for name in self.tickets.keys() - names]
         self._others &= names
@@ -185,5 +194,5 @@ class _Watched:
                 self.tickets[name] = place
                 came.append(place)
         self._listed = began
-        self._cost = clock() - began
+        self._rest = max(_SHARE * (busy() - before), _WAITING * (clock() - began))
         return came, went

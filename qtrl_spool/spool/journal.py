@@ -8,6 +8,7 @@ Called by the server, which alone writes; read by everybody.
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from qtrl_spool.spool.layout import Layout
 RESULT = "result.h5"
 PARTIAL = "partial.h5"
 _REWRITES = 10
+_REMEMBERED = 1_000
 
 
 def claimed_result(claim: int) -> str:
@@ -91,7 +93,8 @@ class Journal:
         self._server = server
         self._durable = durable
         self._clock = clock
-        self._records: dict[str, dict[str, Any]] = {}
+        self._records: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._written: set[str] = set()
 
     def now(self) -> str:
         """Return the time as records write it."""
@@ -117,9 +120,24 @@ class Journal:
 
     def record(self, job_id: str) -> dict[str, Any]:
         """Return a job's record as this server last knew it, else made again from its events."""
-        if job_id not in self._records:
-            self._records[job_id] = record_of(job_id, read_events(self._layout, job_id))
-        return self._records[job_id]
+        known = self._records.get(job_id)
+        if known is not None:
+            self._records.move_to_end(job_id)
+            return known
+        return self._keep(job_id, record_of(job_id, read_events(self._layout, job_id)))
+
+    def take_written(self) -> set[str]:
+        """Return the jobs whose records were written since this was last asked."""
+        written, self._written = self._written, set()
+        return written
+
+    def _keep(self, job_id: str, record: dict[str, Any]) -> dict[str, Any]:
+        """Remember a record; those that were not asked for the longest are forgotten."""
+        self._records[job_id] = record
+        self._records.move_to_end(job_id)
+        while len(self._records) > _REMEMBERED:
+            self._records.popitem(last=False)
+        return record
 
     def forget(self, job_id: str) -> None:
         """Read the job's events again when its record is wanted next: another server may have written."""
@@ -141,7 +159,8 @@ class Journal:
         sync = self._durable if durable is None else durable
         document = dict(record)
         fs.replace_json(self._layout.status(job_id), document, durable=sync)
-        self._records[job_id] = document
+        self._keep(job_id, document)
+        self._written.add(job_id)
         if State(document["state"]).final:
             self.forget(job_id)
         return document

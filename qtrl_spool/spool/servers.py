@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FORMAT = "qtrl-server/1"
 CLAIM_LOCK_TIMEOUT_S = 0.1
+LEASE_S = 60.0
+"""After how long a server that says nothing seems to be dead to those who only look."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -126,7 +128,7 @@ def is_gone(beat: Mapping[str, Any]) -> bool:
     return beat.get("host") == fs.host_name() and isinstance(pid, int) and not fs.process_exists(pid)
 
 
-def looks_alive(beat: Mapping[str, Any], *, now: datetime, lease_s: float) -> bool:
+def looks_alive(beat: Mapping[str, Any], *, now: datetime, lease_s: float = LEASE_S) -> bool:
     """Return whether a heartbeat is recent by this machine's clock, and its process, if here, there.
 
     A hint for people, no proof.

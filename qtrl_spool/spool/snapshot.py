@@ -1,91 +1,204 @@
-"""``queue.json``: the whole queue at a glance, and the place of every job in it.
+"""``queue.json``: the whole queue at a glance, as the server writes it and as everybody reads it.
 
-Owns: the short records of waiting and running jobs, their places and reasons. The server writes the
-snapshot; clients make the same records from the tickets themselves, so that they are right
-with the server stopped.
+Owns: the keys of the short records, and the text of the file: one record a line, so that the
+line of one job is found, and the first hundred of 100,000 are read, without parsing all.
+Called by: ``server.board``, which alone writes; ``find``.
+
+A file that is not there, is no snapshot, or was written by something else line for line differently
+is read as whole JSON or as nothing: it can be made again at any time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtrl_spool.job import State
+from qtrl_spool import fs
 from qtrl_spool.spool.layout import Layout
-from qtrl_spool.spool.tickets import Place, held, queued, running
 
 FORMAT = "qtrl-queue/1"
-_SHORT = (
-    "id",
-    "name",
-    "user",
-    "state",
-    "priority",
-    "place",
-    "ahead",
-    "reason",
-    "eta_start",
-    "eta_finish",
-    "phase",
-    "progress",
-    "accepted",
-    "started",
-    "server",
-    "attempt",
+ETAS = ("eta_start", "eta_start_low", "eta_start_high", "eta_finish", "eta_finish_low", "eta_finish_high")
+VARYING = ("place", "ahead", "users_ahead", "reason", *ETAS)
+"""The keys that change although nothing happened to the job itself."""
+SHORT = (
+    *("id", "name", "user", "state", "priority", *VARYING, "phase", "progress", "accepted", "started"),
+    *("server", "attempt", "claim", "instrument", "after", "not_before"),
 )
+SECTIONS = ("servers", "running", "queued", "held", "arriving")
+_quoted = json.encoder.encode_basestring
+_JOIN = ",\n"
+_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def reason(place: int, n_running: int, *, served: bool) -> str:
-    """Return in words why the job at `place` of the queue (1 runs next) does not run yet."""
-    if not served:
-        return "no server is running"
-    if place > 1:
-        return f"waiting for {place - 1} job{'s' if place > 2 else ''}"
-    return "next, after the running job" if n_running else "next"
+def short(record: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """Return the short record of a job: some keys of its status, `more` before them."""
+    return {key: more[key] if key in more else record.get(key) for key in SHORT}
 
 
-def short_records(
-    layout: Layout, record_of: Callable[[str], Mapping[str, Any] | None], *, served: bool
-) -> dict[str, list[dict[str, Any]]]:
-    """Return the short records of all running, queued and held jobs, in order.
+def document(sections: Mapping[str, Sequence[Mapping[str, Any]]], **head: Any) -> dict[str, Any]:
+    """Return the document of ``queue.json``.
 
     Parameters
     ----------
-    layout:
-        The spool.
-    record_of:
-        Returns a job's status record, or None.
-    served:
-        Whether a server is there to run them.
+    sections:
+        Records by the names in `SECTIONS`; one that is missing is empty.
+    **head:
+        ``updated``, ``paused``, ``reason``, …
     """
-    waiting, active, parked = queued(layout), running(layout), held(layout)
-    return {
-        "running": [_short(each, record_of) for each in active],
-        "queued": [
-            _short(each, record_of, place=n, ahead=n - 1, reason=reason(n, len(active), served=served))
-            for n, each in enumerate(waiting, start=1)
-        ],
-        "held": [_short(each, record_of, reason="held until it is released") for each in parked],
-    }
+    records = {name: [dict(each) for each in sections.get(name, ())] for name in SECTIONS}
+    return {**_head(head, {name: len(each) for name, each in records.items()}), **records}
 
 
-def _short(lies: Place, record_of: Callable[[str], Mapping[str, Any] | None], **more: Any) -> dict[str, Any]:
-    record = record_of(lies.ticket.job_id) or {"id": lies.ticket.job_id, "name": lies.ticket.job_id}
-    facts = {"state": lies.state.value, "priority": lies.ticket.priority, "server": lies.server}
-    if lies.state is not State.RUNNING:
-        facts["phase"] = None
-    return {key: {**record, **facts, **more}.get(key) for key in _SHORT}
+def _head(more: Mapping[str, Any], counts: Mapping[str, int]) -> dict[str, Any]:
+    head = {"format": FORMAT, "updated": None, "paused": False, "reason": None, **more}
+    return {**head, "counts": {name: counts[name] for name in ("running", "queued", "held", "arriving")}}
 
 
-def document(
-    records: Mapping[str, Any], servers: Sequence[Mapping[str, Any]], *, updated: str
-) -> dict[str, Any]:
-    """Return the document of ``queue.json``."""
-    return {
-        "format": FORMAT,
-        "updated": updated,
-        "paused": False,
-        "reason": None,
-        "servers": [dict(each) for each in servers],
-        **records,
-    }
+# ---------------------------------------------------------------- write
+
+
+def line(record: Mapping[str, Any]) -> str:
+    """Return a record as its line of the file."""
+    return _encoded(record)
+
+
+class Card:
+    """A waiting job's line of the file, of which only the varying part is written anew.
+
+    Parameters
+    ----------
+    record:
+        Its short record.
+    """
+
+    __slots__ = ("_after", "_before")
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        first = SHORT.index(VARYING[0])
+        self._before = _encoded({key: record[key] for key in SHORT[:first]})[:-1]
+        self._after = _encoded({key: record[key] for key in SHORT[first + len(VARYING) :]})[1:]
+
+    def line(self, varying: str) -> str:
+        """Return the line, given what `varying` returned."""
+        return f"{self._before},{varying},{self._after}"
+
+
+def varying(place: int | None, ahead: int | None, users: Sequence[str], reason: str, etas: str) -> str:
+    """Return the varying part of a waiting job's line; `etas` is JSON already."""
+    shown, count = ("null" if each is None else each for each in (place, ahead))
+    whose = ",".join(map(_quoted, users))
+    return f'"place":{shown},"ahead":{count},"users_ahead":[{whose}],"reason":{_quoted(reason)},{etas}'
+
+
+NO_ETAS = ",".join(f'"{key}":null' for key in ETAS)
+
+
+def text(head: Mapping[str, Any], sections: Mapping[str, Sequence[str]]) -> bytes:
+    """Return the whole file.
+
+    Parameters
+    ----------
+    head:
+        As for `document`.
+    sections:
+        Lines by the names in `SECTIONS`.
+    """
+    lines = {name: sections.get(name, ()) for name in SECTIONS}
+    counts = {name: len(each) for name, each in lines.items()}
+    parts = [_encoded(_head(head, counts))[:-1]]
+    parts += [f',\n"{name}":[\n{_JOIN.join(each)}\n]' for name, each in lines.items()]
+    return "".join([*parts, "}\n"]).encode()
+
+
+# ---------------------------------------------------------------- read
+
+
+class Snapshot:
+    """``queue.json`` as it was read; records are parsed when they are asked for.
+
+    Parameters
+    ----------
+    data:
+        The bytes of the file.
+
+    Raises
+    ------
+    ValueError
+        If they are no snapshot.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._whole: dict[str, Any] | None = None
+        self._spans = _spans(data)
+        if self._spans:
+            first = data[: data.index(b",\n")]
+            self.head: dict[str, Any] = json.loads(first + b"}")
+        else:
+            self._whole = json.loads(data)
+            self.head = self._whole if isinstance(self._whole, dict) else {}
+        if self.head.get("format") != FORMAT:
+            raise ValueError("no snapshot of a queue")
+
+    def n(self, section: str) -> int:
+        """Return how many records a section has."""
+        counts = self.head.get("counts")
+        return int(counts[section]) if isinstance(counts, dict) and section in counts else 0
+
+    def records(self, section: str, most: int | None = None) -> list[dict[str, Any]]:
+        """Return the first `most` records of a section, or all."""
+        if self._whole is not None:
+            return list(self._whole.get(section) or ())[:most]
+        begin, end = self._spans[section]
+        if most is not None:
+            end = self._after_lines(begin, end, most)
+        found: list[dict[str, Any]] = json.loads(b"[" + self._data[begin:end] + b"]")
+        return found
+
+    def _after_lines(self, begin: int, end: int, most: int) -> int:
+        at = begin - 1
+        for _ in range(most):
+            at = self._data.find(b",\n", at + 1, end)
+            if at < 0:
+                return end
+        return max(at, begin)
+
+    def record(self, job_id: str) -> dict[str, Any] | None:
+        """Return the short record of one job, or None if it is not in the snapshot."""
+        if self._whole is not None:
+            sections = (self._whole.get(name) or () for name in ("running", "queued", "held"))
+            return next((each for some in sections for each in some if each.get("id") == job_id), None)
+        at = self._data.find(b'\n{"id":' + _encoded(job_id).encode() + b",")
+        if at < 0:
+            return None
+        end = self._data.find(b"\n", at + 1)
+        found: dict[str, Any] = json.loads(self._data[at:end].rstrip(b","))
+        return found
+
+
+def _spans(data: bytes) -> dict[str, tuple[int, int]]:
+    """Return where the lines of each section begin and end; nothing if the file is not as `text` writes it.
+
+    What stands behind the queue is looked for from the end: the queue may be long.
+    """
+    spans, last = {}, len(data) - 4
+    for name in reversed(SECTIONS):
+        mark = f',\n"{name}":[\n'.encode()
+        begin = data.rfind(mark, 0, last + 1)
+        if begin < 0 or data[last : last + 2] != b"\n]":
+            return {}
+        spans[name] = begin + len(mark), last
+        last = begin - 2
+    return spans
+
+
+def read_snapshot(layout: Layout) -> Snapshot | None:
+    """Return what ``queue.json`` says, or None if there is none that can be read."""
+    data = fs.read(layout.snapshot)
+    if data is None:
+        return None
+    try:
+        return Snapshot(data)
+    except ValueError:
+        return None

@@ -53,7 +53,7 @@ def test_a_waiting_job_knows_its_place_and_why_it_waits(spool: Spool, serve: Ser
     assert (first.place, status["place"], status["ahead"]) == (1, 2, 1)
     assert (first.status()["reason"], status["reason"]) == (
         "next, after the running job",
-        "waiting for 1 job",
+        f"waiting for 1 job (of {status['user']})",
     )
     assert [job["id"] for job in spool.queue()["queued"]] == [first.id, second.id]
     until(lambda: json.loads((spool.path / "queue.json").read_text())["queued"] == spool.queue()["queued"])

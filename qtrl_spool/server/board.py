@@ -1,0 +1,154 @@
+"""Keeps ``queue.json``: what is running and waiting, in order, for whoever wants to look.
+
+A waiting job costs its line of the file, made once; only place, reason and times are put in anew. Nothing
+is written while nothing changes. While something does, the file is written again after 25 times as
+long as that kept a core busy, but within `_LONGEST_S`: 10,000 waiting jobs take a twentieth of a core at
+the very most. Records of a queue that was there before the server are read a few at a time; until then
+a job has the name that is in its id.
+
+Called by the main loop, at every step. Fails: `StorageError`; it is tried again with the next step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from qtrl_spool import fs
+from qtrl_spool.server.roll import Entry, Roll
+from qtrl_spool.spool import servers, snapshot
+from qtrl_spool.spool.index import Index
+from qtrl_spool.spool.journal import Journal, read_status
+from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.snapshot import short
+from qtrl_spool.spool.standing import Line, serving
+from qtrl_spool.spool.tickets import Place
+
+_SHARE, _WAITING = 25.0, 2.0
+_SHORTEST_S, _LONGEST_S = 0.1, 5.0
+
+
+class Board:
+    """Writes ``queue.json`` for one server.
+
+    Parameters
+    ----------
+    layout, journal, index, roll:
+        Of the spool and of this server.
+    server:
+        Its name.
+    clock, busy:
+        Tell monotonic time, and for how long this thread has kept a core busy, s.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        journal: Journal,
+        index: Index,
+        roll: Roll,
+        server: str,
+        clock: Callable[[], float] = time.monotonic,
+        busy: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._layout = layout
+        self._journal = journal
+        self._index = index
+        self._roll = roll
+        self._server = server
+        self._clock, self._busy = clock, busy
+        self._seen: object = None
+        self._about: object = None
+        self._lines: list[str] = []
+        self._next_at = 0.0
+        self._is_late = False
+
+    @property
+    def recheck_after_s(self) -> float | None:
+        """When to come again, because something has changed that is not written yet; None if nothing has."""
+        if not self._roll.is_whole:
+            return 0.0
+        return max(0.0, self._next_at - self._clock()) if self._is_late else None
+
+    def write(self, arriving: Sequence[Mapping[str, str]], *, at_once: bool = False) -> None:
+        """Write the file if something has changed and it is time.
+
+        Parameters
+        ----------
+        arriving:
+            The unfinished drops and what each lacks.
+        at_once:
+            Whether it is time whatever the clock says.
+        """
+        self._is_late = True
+        began, busy = self._clock(), self._busy()
+        is_time = at_once or began >= self._next_at
+        if is_time or not self._roll.is_whole:
+            self._index.look()
+            self._roll.learn()
+        if not is_time:
+            return
+        beats = servers.heartbeats(self._layout)
+        if len(beats) > 1:
+            self._roll.refresh()
+        self._write(beats, list(map(snapshot.line, arriving)))
+        self._is_late = False
+        rest = max(_SHARE * (self._busy() - busy), _WAITING * (self._clock() - began), _SHORTEST_S)
+        self._next_at = began + min(rest, _LONGEST_S)
+
+    def _write(self, beats: Sequence[Mapping[str, Any]], arriving: list[str]) -> None:
+        running = [self._running(each) for each in self._index.running]
+        still = [{**beat, "updated": None} for beat in beats]
+        seen = (self._index.version, self._roll.version, running, arriving, still)
+        if seen == self._seen:
+            return
+        sections = {
+            "servers": list(map(snapshot.line, beats)),
+            "running": running,
+            "queued": self._queued(beats),
+            "held": [self._parked(each) for each in self._index.held],
+            "arriving": arriving,
+        }
+        head = {"updated": self._journal.now(), "by": self._server}
+        fs.replace(self._layout.snapshot, snapshot.text(head, sections), durable=False)
+        self._seen = seen
+
+    # ------------------------------------------------------------ lines
+
+    def _running(self, place: Place) -> str:
+        job_id, mine = place.ticket.job_id, place.server == self._server
+        record = None if mine else read_status(self._layout, job_id)
+        facts = {"state": place.state.value, "priority": place.ticket.priority, "claim": place.ticket.claim}
+        nowhere = {"server": place.server, "place": None, "ahead": None}
+        return snapshot.line(short(record or self._journal.record(job_id), **facts, **nowhere))
+
+    def _queued(self, beats: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Return the lines of the waiting jobs, those of the last time if nothing about them has changed."""
+        alive = serving(self._alive(beats), (place.server for place in self._index.running))
+        about = (self._index.version, self._roll.version, alive)
+        if about != self._about:
+            line = Line(alive)
+            self._lines = [self._waiting(line, self._roll.known(each)) for each in self._index.queued]
+            self._about = about
+        return self._lines
+
+    def _alive(self, beats: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return the heartbeats of those that live; this server does, whenever it last said so."""
+        now = datetime.now(UTC)
+        others = [each for each in beats if each["name"] != self._server]
+        mine = [each for each in beats if each["name"] == self._server]
+        return [*(mine or [{"name": self._server}]), *(b for b in others if servers.looks_alive(b, now=now))]
+
+    def _waiting(self, line: Line, job: Entry) -> str:
+        standing = line.next(job.facts.get("user"), job.facts.get("instrument"))
+        shown = None if job.paused else standing.ahead + 1
+        return job.card.line(
+            snapshot.varying(shown, standing.ahead, standing.users, standing.reason, snapshot.NO_ETAS)
+        )
+
+    def _parked(self, place: Place) -> str:
+        job = self._roll.known(place)
+        why = job.facts.get("reason") or "held until it is released"
+        return job.card.line(snapshot.varying(None, None, (), why, snapshot.NO_ETAS))

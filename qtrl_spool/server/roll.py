@@ -1,0 +1,173 @@
+"""What this server knows of the jobs that wait or are held, without reading a file for each of them.
+
+An entry is made once, from the job's status record, and again when this server wrote that record or the
+ticket bears another name. What another server changed of a job where it lies is found within `refresh`,
+a few jobs at a time; who claims a job looks at its record again before.
+
+Called by the claim and by ``board``. Fails: `StorageError`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from qtrl_spool.job import State, blank_record
+from qtrl_spool.spool.index import Index
+from qtrl_spool.spool.journal import Journal, read_status
+from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.snapshot import Card, short
+from qtrl_spool.spool.tickets import Place
+
+_READING_S = 0.2
+_REFRESHED = 10
+_REST = 25.0
+_KEPT = ("user", "name", "instrument", "after", "not_before", "retry_at", "reason", "updated", "state")
+
+
+class Entry:
+    """One waiting or parked job."""
+
+    __slots__ = ("card", "claim", "facts", "paused", "priority")
+
+    def __init__(self, place: Place, record: Mapping[str, Any]) -> None:
+        self.claim, self.priority = place.ticket.claim, place.ticket.priority
+        self.paused = record["state"] == State.PAUSED and place.state is State.QUEUED
+        self.facts = {key: record[key] for key in _KEPT if record.get(key) is not None}
+        state = State.PAUSED if self.paused else place.state
+        named = {"state": state.value, "priority": self.priority, "claim": self.claim}
+        self.card = Card(short(record, **named, phase=None, server=None))
+
+    def is_of(self, place: Place) -> bool:
+        """Whether the ticket still bears the name from which this was made."""
+        return self.claim == place.ticket.claim and self.priority == place.ticket.priority
+
+
+class Roll:
+    """The entries of one server.
+
+    Parameters
+    ----------
+    layout, journal, index:
+        Of the spool and of this server.
+    clock:
+        Tells monotonic time, s.
+    """
+
+    def __init__(
+        self, layout: Layout, journal: Journal, index: Index, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._layout = layout
+        self._journal = journal
+        self._index = index
+        self._clock = clock
+        self._entries: dict[str, Entry] = {}
+        self._unread: deque[Place] = deque()
+        self._learnt = -1
+        self._next = 0
+        self.version = 0
+        """Grows with every entry that is made anew."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all jobs are known."""
+        return not self._unread
+
+    def known(self, place: Place) -> Entry:
+        """Return the entry of a ticket; of a job that was not read yet, what its ticket says."""
+        entry = self._entries.get(place.ticket.job_id)
+        return entry if entry is not None and entry.is_of(place) else Entry(place, _unread(place))
+
+    def entry(self, place: Place) -> Entry:
+        """Return the entry of a ticket, read now if it was not before."""
+        entry = self._entries.get(place.ticket.job_id)
+        return entry if entry is not None and entry.is_of(place) else self._read(place)
+
+    def learn(self) -> None:
+        """Read what is new or has changed, for `_READING_S` at most; the rest with the next calls."""
+        changed = self._journal.take_written() & self._entries.keys()
+        for job_id in changed:
+            del self._entries[job_id]
+        if self._index.version != self._learnt or changed:
+            self._learnt = self._index.version
+            self._forget_gone()
+            self._unread = deque(self._unknown())
+        end = self._clock() + _READING_S
+        while self._unread and self._clock() < end:
+            self._read(self._unread.popleft())
+
+    def refresh(self) -> None:
+        """Read a few records again, in turn: another server may have changed them."""
+        waiting = self._index.queued
+        for _ in range(min(_REFRESHED, len(waiting))):
+            self._next = (self._next + 1) % len(waiting)
+            place = waiting[self._next]
+            record = read_status(self._layout, place.ticket.job_id)
+            known = self._entries.get(place.ticket.job_id)
+            if record is not None and known is not None and record["updated"] != known.facts.get("updated"):
+                self._journal.forget(place.ticket.job_id)
+                self._read(place)
+
+    def _unknown(self) -> Iterator[Place]:
+        for place in (*self._index.queued, *self._index.held):
+            known = self._entries.get(place.ticket.job_id)
+            if known is None or not known.is_of(place):
+                yield place
+
+    def _forget_gone(self) -> None:
+        """Forget jobs that neither wait nor are held any more, now and then."""
+        if len(self._entries) > 2 * (len(self._index.queued) + len(self._index.held)) + 100:
+            there = {place.ticket.job_id for place in (*self._index.queued, *self._index.held)}
+            self._entries = {job_id: each for job_id, each in self._entries.items() if job_id in there}
+
+    def _read(self, place: Place) -> Entry:
+        job_id = place.ticket.job_id
+        record = read_status(self._layout, job_id) or self._journal.record(job_id)
+        entry = self._entries[job_id] = Entry(place, record)
+        self.version += 1
+        return entry
+
+
+def _unread(place: Place) -> dict[str, Any]:
+    job_id = place.ticket.job_id
+    return {**blank_record(job_id, job_id[16:-6]), "reason": None}
+
+
+class Choice:
+    """Finds whose turn it is; when it is nobody's, it looks again only after a change, or after a rest.
+
+    Parameters
+    ----------
+    index, roll:
+        Of this server.
+    clock:
+        Tells monotonic time, s.
+    """
+
+    def __init__(self, index: Index, roll: Roll, clock: Callable[[], float] = time.monotonic) -> None:
+        self._index = index
+        self._roll = roll
+        self._clock = clock
+        self._found_none: object = None
+        self._again_at = 0.0
+
+    def next(self, may_run: Callable[[Place, Mapping[str, Any]], bool]) -> Place | None:
+        """Return the first waiting ticket that may run, or None.
+
+        Parameters
+        ----------
+        may_run:
+            Given a ticket and what is known of its job, returns whether this server may take it now.
+        """
+        self._index.look()
+        began = self._clock()
+        if began < self._again_at and self._found_none == (self._index.version, self._roll.version):
+            return None
+        for place in self._index.queued:
+            if may_run(place, self._roll.entry(place).facts):
+                return place
+        self._found_none = (self._index.version, self._roll.version)
+        self._again_at = self._clock() + _REST * (self._clock() - began)
+        return None
