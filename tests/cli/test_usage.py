@@ -65,7 +65,7 @@ def test_an_unknown_job_ends_with_3(run: Run, spool: Spool) -> None:
 def test_a_mistake_of_ours_ends_in_one_sentence(
     run: Run, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Spool, "queue", lambda self: {}["running"])
+    monkeypatch.setattr(Spool, "queue", lambda self, limit: {}["running"])
     said = run("queue")
     assert said.status == 1 and "please report it" in said.err and "Traceback" not in said.err
 
@@ -76,7 +76,7 @@ def test_a_mistake_of_ours_ends_in_one_sentence(
 def test_the_class_of_an_error_decides_the_exit_status(
     run: Run, spool: Spool, monkeypatch: pytest.MonkeyPatch, error: QtrlSpoolError, status: int
 ) -> None:
-    def fails(self: Spool) -> None:
+    def fails(self: Spool, limit: int | None) -> None:
         raise error
 
     monkeypatch.setattr(Spool, "queue", fails)
@@ -84,7 +84,7 @@ def test_the_class_of_an_error_decides_the_exit_status(
 
 
 def test_an_interrupt_ends_with_130(run: Run, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(self: Spool) -> None:
+    def interrupted(self: Spool, limit: int | None) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Spool, "queue", interrupted)
@@ -139,7 +139,7 @@ def test_a_refusal_as_json_lists_every_problem(run: Run, spool: Spool, misspelt:
 
 
 def test_a_mistake_of_ours_is_a_document_too(run: Run, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Spool, "queue", lambda self: {}["running"])
+    monkeypatch.setattr(Spool, "queue", lambda self, limit: {}["running"])
     assert run("queue", "--json").facts["error"]["type"] == "InternalError"
 
 
