@@ -119,7 +119,7 @@ class JobVerbs:
             return f"{job_id} is held already: {record['reason']}"
         note = {"hold": kind, "held_by": asked.user, "why": asked.reason, "request": asked.id}
         if place.state is State.HELD:
-            self._journal.note(job_id, place.ticket.claim, "held", **note)
+            self._noted(place, "held", **note)
         else:
             self._moved(place, self._moves.hold, "held", **note)
         return f"{job_id} is {self._journal.record(job_id)['reason']}"
@@ -138,7 +138,7 @@ class JobVerbs:
         note = {"hold": kind, "released_by": asked.user, "request": asked.id}
         left = {each: hold for each, hold in holds.items() if each != kind}
         if left:
-            self._journal.note(job_id, place.ticket.claim, "released", held_still=True, **note)
+            self._noted(place, "released", held_still=True, **note)
             return f"{job_id} is still {said_of(left)}"
         self._outcome.open(job_id)
         self._journal.note(job_id, place.ticket.claim, "released", **note)
@@ -171,6 +171,12 @@ class JobVerbs:
             request=asked.id,
         )
         return f"{place.ticket.job_id} has priority {priority} now"
+
+    def _noted(self, place: Place, event: str, **details: object) -> None:
+        """Note what moves no ticket; a death before the record is written is put right like one in a move."""
+        self._outcome.open(place.ticket.job_id)
+        self._journal.note(place.ticket.job_id, place.ticket.claim, event, **details)
+        self._outcome.close(place.ticket.job_id)
 
     def _moved(
         self, place: Place, move: Callable[[Place], Place | None], event: str, **details: object
