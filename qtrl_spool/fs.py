@@ -99,14 +99,23 @@ def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o644)
     temporary = temporary_name(path)
     try:
         write_new(temporary, data, durable=durable, mode=mode, meant=path)
-        with reporting("replace", path):
-            os.replace(temporary, path)
+        _put_in_place(temporary, path)
     except StorageError:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a temporary file over `path`; one that nobody else knows and that has gone was renamed."""
+    with reporting("replace", path):
+        try:
+            os.replace(temporary, path)
+        except OSError as error:
+            if error.errno not in _GONE or exists(temporary) or not exists(path):
+                raise
 
 
 def replace_by(
@@ -133,8 +142,7 @@ def replace_by(
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        with reporting("replace", path):
-            os.replace(temporary, path)
+        _put_in_place(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()

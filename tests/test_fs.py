@@ -187,3 +187,18 @@ def test_a_share_that_fails_does_not_say_that_a_file_is_not_there(
 
     with pytest.raises(StorageError, match="input/output error"):
         fs.exists(tmp_path / "file")
+
+
+def test_a_replacement_whose_reply_was_lost_has_been_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.replace
+
+    def losing(source: Path, target: Path) -> None:
+        real(source, target)
+        raise FileNotFoundError(errno.ENOENT, "no such file or directory", str(source))
+
+    monkeypatch.setattr(os, "replace", losing)
+
+    fs.replace(tmp_path / "status.json", b"new")
+    assert (tmp_path / "status.json").read_bytes() == b"new"

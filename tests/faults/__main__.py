@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from . import forked, spools, sweep
+from . import beds, forked, powercut, spools, storm, sweep
 from .tally import Tally, total
 
 
@@ -30,7 +31,22 @@ def deaths(options: argparse.Namespace, work: Path) -> Tally:
     return replace(sweep.made(work / "template", work, chosen, show), bed="deaths at every step")
 
 
-TRIALS = {"failed-calls": failed_calls, "deaths": deaths}
+def kills(options: argparse.Namespace, work: Path) -> Tally:
+    """Kill servers n times on a bed."""
+    with beds.BEDS[options.on](work / "bed") as bed:
+        spools.template(work / "storm", lease_s=bed.lease_s)
+        return replace(
+            storm.storm(bed, work / "storm", work, options.n, options.seed, show), bed=f"kills, {bed.name}"
+        )
+
+
+def cuts(options: argparse.Namespace, work: Path) -> Tally:
+    """Cut the power n times, on ``ext4`` or ``xfs``."""
+    spools.template(work / "cuts", **options.settings)
+    return powercut.power_cuts(options.on, work / "cuts", work, options.n, options.seed, show)
+
+
+TRIALS = {"power-cuts": cuts, "kills": kills, "failed-calls": failed_calls, "deaths": deaths}
 _shown: list[Tally] = []
 
 
@@ -49,15 +65,20 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="of what is chosen at random; where a sweep begins"
     )
-    parser.add_argument("--on", default="", help="the bed")
+    parser.add_argument("--on", default="plain", help="the bed")
+    parser.add_argument("--settings", type=json.loads, default={}, help="of spool.yaml, as JSON")
+    parser.add_argument("--room", action="store_true", help="this process is the first in a room of its own")
     options = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="faults-", dir=_quickest()))
+    if options.room:
+        beds.run("mount", "-t", "tmpfs", "none", work)
     try:
         forked.warm_up(spools.template(work / "warm"))
         spools.template(work / "template")
         print(TRIALS[options.trial](options, work).dumps())
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if not options.room:  # else it goes with the room
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _quickest() -> str | None:

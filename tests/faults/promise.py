@@ -11,8 +11,9 @@ import json
 import re
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -37,15 +38,21 @@ def tickets(root: Path) -> dict[str, list[Path]]:
     return dict(found)
 
 
+def is_open(at: Sequence[Path]) -> bool:
+    """Return whether a job, given its tickets, has not come to its end."""
+    return not at or not all(_FINAL.fullmatch(path.name) for path in at)
+
+
 def drops(root: Path) -> set[str]:
     """Return the ids of the drops that are on their way."""
     paths = [*root.glob("incoming/**/*.qjob"), *root.glob("accepting/*/*~*")]
     return {match[0] for path in paths if (match := re.search(_ID, path.name))}
 
 
-def published(root: Path) -> dict[str, str]:
-    """Return the SHA-256 of every published result, by job."""
-    return {path.parent.name: _sha256(path) for path in root.glob("jobs/*/*/result.h5")}
+def published(root: Path, but: Container[str] = ()) -> dict[str, str]:
+    """Return the SHA-256 of every published result, by job, but for some."""
+    found = {path.parent.name: path for path in root.glob("jobs/*/*/result.h5")}
+    return {job: _sha256(path) for job, path in found.items() if job not in but}
 
 
 def look(root: Path, accepted: Iterable[str], seen: Mapping[str, str] | None = None) -> Tally:
@@ -85,7 +92,7 @@ def judge(root: Path, accepted: Mapping[str, str], seen: Mapping[str, str] | Non
     found = look(root, accepted, seen)
     there = tickets(root)
     stuck = [f"{job} is {state}, not {wanted}" for job, wanted in accepted.items()
-             if (state := _state(root, job)) != wanted and job in there]  # fmt: skip
+             if (state := status(root, job).get("state")) != wanted and job in there]  # fmt: skip
     stuck += [f"{job} waits in {_told(at)}" for job, at in there.items()
               if job not in accepted and not _FINAL.fullmatch(at[0].name)]  # fmt: skip
     stuck += [f"{path.relative_to(root)} was left" for path in root.glob("running/*/*.open")]
@@ -103,11 +110,13 @@ def _home(root: Path, job: str) -> Path:
     return root / "jobs" / f"{job[:4]}-{job[4:6]}-{job[6:8]}" / job
 
 
-def _state(root: Path, job: str) -> str:
+def status(root: Path, job: str) -> dict[str, Any]:
+    """Return a job's status record; empty if there is none."""
     try:
-        return str(json.loads((_home(root, job) / "status.json").read_bytes())["state"])
-    except (OSError, ValueError, KeyError) as error:
-        return f"without a status ({error})"
+        found = json.loads((_home(root, job) / "status.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _commits(root: Path, job: str) -> list[str]:

@@ -51,7 +51,7 @@ def wanting(*tools: str, modules: tuple[str, ...] = (), filesystems: tuple[str, 
 def words_of(trial: str, *arguments: object, room: bool = True) -> list[str]:
     """Return the words of the command that makes a trial, in a room of its own or not."""
     words = [sys.executable, "-m", "tests.faults", trial, *map(str, arguments)]
-    return [*_UNSHARE, *words] if room else words
+    return [*_UNSHARE, *words, "--room"] if room else words
 
 
 def tried(trial: str, *arguments: object, room: bool = True, timeout: float = 280.0) -> Tally:

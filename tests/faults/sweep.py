@@ -8,25 +8,19 @@ next one goes on. Nothing may be lost or be there twice.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import signal
-import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qtrl_spool.errors import QtrlSpoolError
-
 from . import forked
+from .healing import gone_on, watched
 from .injector import CHANGES, ERRNOS, POSSIBLE, Fault, Injector, Wire
 from .scenarios import SCENARIOS, Ends, broken, insisting
 from .tally import Tally, total
 
-_DEADLINE_S = 40.0
 _SAID = ("storage trouble", "Error: ")
 
 
@@ -66,7 +60,7 @@ def one(template: Path, work: Path, case: Case) -> dict[str, Any]:
     try:
         ends = SCENARIOS[case.scenario](root, work)
         problems = _struck(root, log, case.fault, ends, wire)
-        problems += _gone_on(root, work / "after.log", case.heir, ends)
+        problems += gone_on(root, work / "after.log", case.heir, ends)
         found = broken(root, ends, _told(log) if ends.client else None)
     except Exception:
         found, problems = Tally(""), [traceback.format_exc()]
@@ -89,7 +83,7 @@ def _struck(root: Path, log: Path, fault: Fault, ends: Ends, wire: Wire) -> list
         return 0
 
     child = forked.fork(work, log)
-    how = _watched(child, root, ends, lambda: _heal_when_said(wire, log))
+    how = watched(child, root, ends, lambda: _heal_when_said(wire, log))
     wire.heal()
     said = log.read_text()
     if how is None:
@@ -104,40 +98,6 @@ def _struck(root: Path, log: Path, fault: Fault, ends: Ends, wire: Wire) -> list
 def _heal_when_said(wire: Wire, log: Path) -> None:
     if not wire.healed and wire.what and any(each in log.read_text() for each in _SAID):
         wire.heal()
-
-
-def _gone_on(root: Path, log: Path, heir: str, ends: Ends) -> list[str]:
-    """Let a healthy server bring everything to its end; return what went wrong."""
-    drain = ends.drain and heir == "lab"
-    child = forked.fork(lambda: forked.serve_here(root, heir, drain=drain), log)
-    how = _watched(child, root, replace(ends, drain=drain))
-    return (
-        []
-        if how in {0, -signal.SIGTERM}
-        else [f"a healthy server ended with {how}: {log.read_text()[-800:]}"]
-    )
-
-
-def _watched(child: int, root: Path, ends: Ends, look: Callable[[], None] = lambda: None) -> int | None:
-    """Wait for a server; stop one that does not drain when all is well. Return how it ended."""
-    end = time.monotonic() + _DEADLINE_S
-    stopped = ends.drain
-    while time.monotonic() < end:
-        if (how := forked.ended_by_now(child)) is not None:
-            return how
-        look()
-        if not stopped and _all_is_well(root, ends):
-            os.kill(child, signal.SIGTERM)
-            stopped = True
-        time.sleep(0.005 if ends.drain else 0.05)
-    forked.kill(child)
-    return None
-
-
-def _all_is_well(root: Path, ends: Ends) -> bool:
-    with contextlib.suppress(QtrlSpoolError):  # a server is at work: what is looked at may move on
-        return not broken(root, ends).faults
-    return False
 
 
 def _told(log: Path) -> dict[str, str]:
