@@ -10,8 +10,7 @@ Fails: with the exceptions of `qtrl_spool.errors`; a failed job raises what the 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,8 @@ from qtrl_spool.errors import (
 )
 from qtrl_spool.job import DROP_SUFFIX, ID_LETTERS, State, make_id
 from qtrl_spool.progress import showing
-from qtrl_spool.spool import find, requests, tickets
+from qtrl_spool.requesting import ANSWER_TIMEOUT_S, Steered, ask, poll
+from qtrl_spool.spool import find, tickets
 from qtrl_spool.spool.journal import PARTIAL, read_events
 from qtrl_spool.spool.layout import Layout
 
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from qtrl_spool.config import Configuration
     from qtrl_spool.results import Result
     from qtrl_spool.sequence import Sequence, SequenceWrapper
-
-_ANSWER_TIMEOUT_S = 10.0
-_FIRST_LOOK_S, _LATER_LOOK_S = 0.02, 0.5
 
 
 class Spool:
@@ -212,36 +209,31 @@ class Spool:
         """
         return find.queue(self._layout, limit)
 
+    def servers(self) -> list[dict[str, Any]]:
+        """Return what every server last said of itself; ``alive`` says whether it seems to live."""
+        return find.servers(self._layout)
+
     def arriving(self) -> list[str]:
         """Return what was dropped into ``incoming/`` and is not yet accepted, as paths below it."""
         return find.arriving(self._layout)
 
     # ------------------------------------------------------------ steering
 
-    def ask(self, request: Mapping[str, Any], *, timeout: float = _ANSWER_TIMEOUT_S) -> dict[str, Any]:
-        """Drop a request and wait for its answer.
+    def ask(self, request: Mapping[str, Any], *, timeout: float | None = ANSWER_TIMEOUT_S) -> dict[str, Any]:
+        """Drop a request and wait for its answer, see `qtrl_spool.requesting.ask`."""
+        return ask(self._layout, request, timeout=timeout)
 
-        Raises
-        ------
-        QtrlSpoolError
-            If it was refused, with the server's reason.
-        WaitTimeoutError
-            If no server answered in time; the request stays and will be answered.
+    def pause(self, reason: str, *, server: str | None = None) -> str:
+        """Let no server, or not this one, take another job until `resume`; for admins.
+
+        A running job goes on. The pause survives restarts and counts for servers that start later.
         """
-        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{os.urandom(3).hex()}.yaml"
-        requests.send(self._layout, request, name)
-        reply = _poll(lambda: requests.answer(self._layout, name), timeout, longest=0.05)
-        if reply is None:
-            raise WaitTimeoutError(
-                f"no server answered within {timeout:g} s",
-                where=f"requests/{name}",
-                hint="the request stays and is answered when a server runs; remove the file to take it back",
-            )
-        if not reply.get("ok"):
-            raise from_record(
-                reply.get("error") or {"type": "JobFailedError", "message": reply.get("message")}
-            )
-        return dict(reply)
+        request = {"pause": "queue", "server": server, "reason": reason}
+        return str(self.ask({key: value for key, value in request.items() if value})["message"])
+
+    def resume(self, *, server: str | None = None) -> str:
+        """End a pause; for admins. Returns the answer in words, with what else keeps jobs waiting."""
+        return str(self.ask({"resume": "queue", **({"server": server} if server else {})})["message"])
 
     @property
     def config(self) -> SpoolConfig:
@@ -249,7 +241,7 @@ class Spool:
         return SpoolConfig(self._layout.config, self.ask)
 
 
-class Job:
+class Job(Steered):
     """A job in a spool. It follows `concurrent.futures.Future` where it can.
 
     Parameters
@@ -379,7 +371,7 @@ class Job:
                 show(record)
                 return record if State(record["state"]).final else None
 
-            if _poll(ended, timeout) is None:
+            if poll(ended, timeout) is None:
                 state = self.state
                 raise WaitTimeoutError(f"job {self.id} is still {state} after {timeout:g} s")
         return self
@@ -475,33 +467,6 @@ class Job:
             )
         return Result(path)
 
-    # ------------------------------------------------------------ steering
-
-    def cancel(self, *, now: bool = False) -> bool:
-        """Cancel the job: a queued one at once, a running one after its batch (`now`: at once).
-
-        Returns
-        -------
-        bool
-            False if it had ended otherwise already.
-        """
-        if self.done():
-            return self.cancelled()
-        self._spool.ask({"cancel": self.id, **({"now": True} if now else {})})
-        return True
-
-    def hold(self) -> None:
-        """Park the job until it is released."""
-        self._spool.ask({"hold": self.id})
-
-    def release(self) -> None:
-        """Let a held job run."""
-        self._spool.ask({"release": self.id})
-
-    def move(self, priority: str | int) -> None:
-        """Give the job another priority; it keeps its order among its equals."""
-        self._spool.ask({"move": self.id, "priority": priority})
-
 
 def _frozen(documents: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return documents as one tree that is reached by slash paths."""
@@ -516,16 +481,3 @@ def _patched(patch: Mapping[str, Any], more: Mapping[str, Any] | None) -> Mappin
     from qtrl_spool.config.patches import stacked
 
     return stacked(patch, more)
-
-
-def _poll(look: Callable[[], Any], timeout: float | None, *, longest: float = _LATER_LOOK_S) -> Any:
-    """Call `look` until it returns something, ever less often; None if that takes too long."""
-    end = None if timeout is None else time.monotonic() + timeout
-    pause = _FIRST_LOOK_S
-    while (found := look()) is None:
-        left = None if end is None else end - time.monotonic()
-        if left is not None and left <= 0:
-            return None
-        time.sleep(pause if left is None else min(pause, left))
-        pause = min(longest, 1.3 * pause)
-    return found

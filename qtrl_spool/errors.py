@@ -14,6 +14,7 @@
     │   │   ├── PatchError              a patch of a key that is not there, or of a derived one
     │   │   ├── PolicyError             a change of the default that this user may not make
     │   │   └── ConfigConflictError     the default changed since the version the update is based on
+    │   ├── NotAllowedError             a request that this user may not make: not their job, no admin
     │   ├── ProcessingError             a step of the chain that cannot do what it is told
     │   └── UsageError                  a command or call with arguments that make no sense
     ├── NotFoundError                   no such spool, job, path, version (also a LookupError)
@@ -173,6 +174,10 @@ class PolicyError(ConfigError):
 
 class ConfigConflictError(ConfigError):
     """The default changed since the version that an update is based on."""
+
+
+class NotAllowedError(SubmitterError):
+    """What is asked for is not this user's to ask: somebody else's job, or something for admins."""
 
 
 class ProcessingError(SubmitterError):

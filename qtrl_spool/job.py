@@ -250,15 +250,16 @@ def blank_record(job_id: str, name: str) -> dict[str, Any]:
     }
 
 
+_WANTS = ("instrument", "after", "not_before")
 _COPIED = {
-    "accepted": ("name", "user", "uid", "priority", "submitted", "config_version", "tags", "instrument"),
+    "accepted": ("name", "user", "uid", "priority", "submitted", "config_version", "tags", *_WANTS),
     "rejected": ("name", "user", "uid", "priority", "submitted", "error", "rejected"),
     "moved": ("priority",),
     "claimed": ("server",),
     "started": ("attempt", "config_version"),
     "phase": ("phase",),
     "committed": ("result", "server"),
-    "error": ("error",),
+    "error": ("error", "retry_at"),
     "failed": ("error",),
     "cancelled": ("error",),
 }
@@ -292,10 +293,13 @@ def with_event(record: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str,
     if state is not None:
         new.update(state=state.value, phase=None, reason=event.get("reason"))
         new["finished"] = at if state.final else None
+    if kind in {"held", "released"}:
+        new.update(_with_holds(new.get("holds") or {}, event))
     if kind == "accepted":
         new.update(accepted=at, progress=_progress(0, event.get("n_batches")))
     elif kind == "claimed":
         new.update(phase="compiling", started=None, error=None, progress=_progress(0, _n_batches(new)))
+        new["retry_at"] = None
     elif kind == "started":
         new.update(started=at, phase="acquiring", progress=_progress(0, event.get("n_batches")))
     elif kind == "requeued":
@@ -304,6 +308,34 @@ def with_event(record: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str,
         new.update(progress=_progress(_n_batches(new) or 0, _n_batches(new)))
     new["updated"] = at
     return new
+
+
+OWNERS, ADMINS = "owner", "admin"
+"""The two holds that a job may be under at the same time; each is released for itself."""
+
+
+def _with_holds(holds: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a ``held`` or a ``released`` event makes of a record: a job is held while any hold is left.
+
+    A ``held`` without ``hold`` (a server died on the way) adds none; a ``released`` without it ends all.
+    """
+    kind = event.get("hold")
+    if event["event"] == "held":
+        new = {**holds, kind: {"by": event.get("held_by"), "why": event.get("why")}} if kind else dict(holds)
+        return {"holds": new, "reason": said_of(new) or event.get("reason")}
+    left = {each: hold for each, hold in holds.items() if each != kind} if kind else {}
+    state = {"state": State.HELD.value, "reason": said_of(left)} if left else {}
+    return {"holds": left, **state}
+
+
+def said_of(holds: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return in words who holds a job and why: ``held by root (admin): the fridge is warm``."""
+    return "; ".join(_said_of(kind, **hold) for kind, hold in sorted(holds.items())) or None
+
+
+def _said_of(kind: str, by: str | None, why: str | None) -> str:
+    who = f"held by {by} (admin)" if kind == ADMINS else f"held by {by}"
+    return f"{who}: {why}" if why else who
 
 
 def with_progress(record: Mapping[str, Any], batch: int, n_batches: int, at: str) -> dict[str, Any]:

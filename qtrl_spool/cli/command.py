@@ -44,6 +44,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "hold": ("steer", "Park waiting jobs."),
         "release": ("steer", "Let held jobs run."),
         "move": ("steer", "Give a job another priority."),
+        "pause": ("steer", "Let no server take jobs, for admins."),
+        "resume": ("steer", "End a pause."),
     },
     "Look": {
         "queue": ("look", "What is running and waiting, in order."),

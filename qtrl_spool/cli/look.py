@@ -35,6 +35,9 @@ def queue(limit: int | None, spool: str, as_json: bool) -> None:
         _tell_rest(found)
     else:
         word("nothing is running, waiting or held")
+    for pause in found["pauses"]:
+        what = "the queue" if pause["server"] is None else f"instrument {pause['server']}"
+        word(f"{what} is paused by {pause['by']} since {when(pause['at'])}: {pause['reason']}")
     for server in found["servers"]:
         _tell_trouble(server)
     if not any(server.get("alive") and not server.get("standby") for server in found["servers"]):

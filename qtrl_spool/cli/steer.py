@@ -1,84 +1,143 @@
-"""``cancel``, ``hold``, ``release``, ``move``: requests, answered by a server."""
+"""``cancel``, ``hold``, ``release``, ``move``, ``pause``, ``resume``: requests, answered by a server."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from qtrl_spool.cli.options import jobs_argument, json_option, named, opened, spool_option
+from qtrl_spool.cli.options import Seconds, jobs_argument, json_option, named, opened, spool_option
 from qtrl_spool.cli.say import document, refusal, report, word
-from qtrl_spool.client import Job
 from qtrl_spool.errors import QtrlSpoolError, UsageError
+from qtrl_spool.requesting import ANSWER_TIMEOUT_S, WAITS
+
+if TYPE_CHECKING:
+    from qtrl_spool.client import Job, Spool
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_timeout = click.option(
+    "--timeout", metavar="S", type=Seconds(min=0), default=ANSWER_TIMEOUT_S, show_default=True,
+    help="Wait at most so many seconds for each answer.",
+)  # fmt: skip
+_no_wait = click.option("--no-wait", is_flag=True, help="Ask, and do not wait for the answer.")
+_reason = click.option("--reason", "-m", metavar="WHY", help="Why, for whoever sees it.")
+_server = click.option("--server", metavar="NAME", help="Only this one; without it, the whole queue.")
+
+
+def _asking(function: _F) -> _F:
+    """Add what every request is told: the spool, and how long to wait for its answer."""
+    for option in (json_option, spool_option, _no_wait, _timeout):
+        function = option(function)
+    return function
 
 
 @click.command()
 @jobs_argument
 @click.option("--now", is_flag=True, help="Do not wait for the end of the running batch.")
-@spool_option
-@json_option
-def cancel(jobs: tuple[str, ...], now: bool, spool: str, as_json: bool) -> int:
+@_asking
+def cancel(jobs: tuple[str, ...], now: bool, **how: Any) -> int:
     """Cancel jobs; a running one stops after its batch and keeps its partial result."""
 
-    def do(job: Job) -> str:
-        if not job.cancel(now=now):
+    def do(job: Job, timeout: float) -> str:
+        if not job.cancel(now=now, timeout=timeout):
             raise UsageError(f"job {job.id} is {job.state} already and cannot be cancelled")
-        return "is cancelled" if job.cancelled() else f"stops {'now' if now else 'after this batch'}"
+        if timeout == 0:
+            return f"{job.id} is to be cancelled"
+        return f"{job.id} {'is cancelled' if job.cancelled() else _stops(now)}"
 
-    return _each(do, jobs, spool, as_json)
+    return _each(do, jobs, **how)
 
 
-@click.command()
-@jobs_argument
-@spool_option
-@json_option
-def hold(jobs: tuple[str, ...], spool: str, as_json: bool) -> int:
-    """Park waiting jobs until they are released."""
-
-    def do(job: Job) -> str:
-        job.hold()
-        return "is held"
-
-    return _each(do, jobs, spool, as_json)
+def _stops(now: bool) -> str:
+    return f"stops {'now' if now else 'after this batch'}"
 
 
 @click.command()
 @jobs_argument
-@spool_option
-@json_option
-def release(jobs: tuple[str, ...], spool: str, as_json: bool) -> int:
+@_reason
+@_asking
+def hold(jobs: tuple[str, ...], reason: str | None, **how: Any) -> int:
+    """Park waiting jobs until they are released.
+
+    An admin's hold of other people's jobs counts apart: only an admin can release it.
+    """
+    return _each(lambda job, timeout: job.hold(reason, timeout=timeout), jobs, **how)
+
+
+@click.command()
+@jobs_argument
+@_asking
+def release(jobs: tuple[str, ...], **how: Any) -> int:
     """Let held jobs run."""
-
-    def do(job: Job) -> str:
-        job.release()
-        return "is released"
-
-    return _each(do, jobs, spool, as_json)
+    return _each(lambda job, timeout: job.release(timeout=timeout), jobs, **how)
 
 
 @click.command()
 @click.argument("job", metavar="JOB")
 @click.argument("priority", metavar="PRIORITY")
-@spool_option
-@json_option
-def move(job: str, priority: str, spool: str, as_json: bool) -> int:
+@_asking
+def move(job: str, priority: str, **how: Any) -> int:
     """Give a waiting job another priority: 10, urgent or 10-urgent. It keeps its order among its equals."""
-    opened(spool).priority(priority)
-
-    def do(found: Job) -> str:
-        found.move(priority)
-        return f"has priority {priority}"
-
-    return _each(do, (job,), spool, as_json)
+    opened(how["spool"]).priority(priority)
+    return _each(lambda found, timeout: found.move(priority, timeout=timeout), (job,), **how)
 
 
-def _each(do: Callable[[Job], str], words: tuple[str, ...], spool: str, as_json: bool) -> int:
+# ---------------------------------------------------------------- the whole queue
+
+
+@click.command()
+@click.option("--reason", "-m", metavar="WHY", required=True, help="Why, for everybody who waits.")
+@_server
+@_asking
+def pause(reason: str, server: str | None, **how: Any) -> int:
+    """Let no server take another job until 'resume'; for admins. Running jobs go on."""
+    return _queue({"pause": "queue", "server": server, "reason": reason}, **how)
+
+
+@click.command()
+@_server
+@_asking
+def resume(server: str | None, **how: Any) -> int:
+    """End a pause; for admins."""
+    return _queue({"resume": "queue", "server": server}, **how)
+
+
+def _queue(request: dict[str, Any], spool: str, as_json: bool, timeout: float, no_wait: bool) -> int:
+    """Ask for something that is about the whole queue."""
+    place = opened(spool)
+    _tell_if_alone(place)
+    given = {key: value for key, value in request.items() if value is not None}
+    reply = place.ask(given, timeout=0 if no_wait else timeout)
+    if as_json:
+        document(reply)
+    else:
+        word(reply["message"])
+    return 0
+
+
+def _tell_if_alone(place: Spool) -> None:
+    """Say at once that nobody is there to answer."""
+    if not any(server.get("alive") for server in place.servers()):
+        word(f"no server is running: {WAITS}")
+
+
+def _each(
+    do: Callable[[Job, float], str],
+    words: tuple[str, ...],
+    spool: str,
+    as_json: bool,
+    timeout: float,
+    no_wait: bool,
+) -> int:
     """Do something to each job; one that refuses keeps none of the others from it."""
     refused = []
-    jobs = named(opened(spool), words)
+    place = opened(spool)
+    jobs = named(place, words)
+    _tell_if_alone(place)
     for job in jobs:
         try:
-            word(f"job {job.id} {do(job)}")
+            word(do(job, 0 if no_wait else timeout))
         except QtrlSpoolError as error:
             refused.append(error)
             report(error)

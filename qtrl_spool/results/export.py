@@ -31,7 +31,6 @@ from qtrl_spool import fs
 from qtrl_spool.errors import NotFoundError
 from qtrl_spool.processing.fitting import evaluate
 from qtrl_spool.results.stored import Stored
-from qtrl_spool.results.summary import axis_label
 
 if TYPE_CHECKING:
     from qtrl_spool.results.measured import Measured
@@ -50,7 +49,7 @@ def csv_text(result: Measured) -> str:
 def _populations(result: Measured) -> Iterator[Row]:
     population, error = result.population, result.population_err
     x = population["element"]
-    yield ["readout", "level", "element", axis_label(x), "population", "population_err", "fit"]
+    yield ["readout", "level", "element", result.contents.x_axis, "population", "population_err", "fit"]
     for label in population["readout"].values:
         fitted = _fit(result.fits.get(str(label), {}), x.values)
         for level in population["level"].values:
@@ -68,7 +67,7 @@ def _fit(kinds: dict[str, Any], x: NDArray[Any]) -> NDArray[Any] | None:
 
 def _points(result: Measured) -> Iterator[Row]:
     x, readouts = result.dataset["element"], result.dataset["readout"].values
-    yield ["readout", "trigger", "element", axis_label(x), "I", "I_err", "Q", "Q_err"]
+    yield ["readout", "trigger", "element", result.contents.x_axis, "I", "I_err", "Q", "Q_err"]
     mean, error = _mean(Stored.of(result.path, "iq", result.attrs.get("n_reps") or 1000))
     for label, means, errors in zip(readouts, mean, error, strict=True):
         for trigger in range(mean.shape[2]):

@@ -6,11 +6,38 @@ result is opened, and nothing imports in a circle.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import xarray
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a result holds, told without reading its big data.
+
+    Attributes
+    ----------
+    sizes:
+        Length along each dimension.
+    readouts:
+        Labels along the dimension readout.
+    variables:
+        Names, in order.
+    x_axis:
+        Name and unit of the x axis, ``pulse width (us)``.
+    excited:
+        For each readout the least and the greatest population of level 1, where there are populations.
+    """
+
+    sizes: Mapping[str, int]
+    readouts: tuple[str, ...]
+    variables: tuple[str, ...]
+    x_axis: str
+    excited: Mapping[str, tuple[float, float]]
 
 
 class Measured(Protocol):
@@ -21,6 +48,10 @@ class Measured(Protocol):
     @property
     def attrs(self) -> dict[str, Any]:
         """Identity and provenance."""
+
+    @property
+    def contents(self) -> Contents:
+        """What there is, without reading the big data."""
 
     @property
     def dataset(self) -> xarray.Dataset:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from qtrl_spool.errors import NotFoundError, QtrlSpoolError, StorageError, UsageError
 from qtrl_spool.results import layout
+from qtrl_spool.results.measured import Contents
 from qtrl_spool.results.opened import has_locks, open_result, plain
+from qtrl_spool.results.summary import axis_label
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -56,6 +58,12 @@ class Result:
             with self._open() as file:
                 self._attrs = {name: plain(value) for name, value in file.attrs.items()}
         return dict(self._attrs)
+
+    @property
+    def contents(self) -> Contents:
+        """What there is, without reading the big data, and without xarray, which takes a second to import."""
+        with self._open() as file:
+            return _contents(file)
 
     @property
     def dataset(self) -> xarray.Dataset:
@@ -266,6 +274,26 @@ def resume_point(path: str | Path) -> ResumePoint:
     from qtrl_spool.results.stored import ResumePoint
 
     return ResumePoint.of(Path(path), Result(path).attrs)
+
+
+def _contents(file: Any) -> Contents:
+    import numpy as np
+
+    scales = {name: item for name, item in file.items() if getattr(item, "is_scale", False)}
+    variables = tuple(name for name in file if name not in scales and name != layout.DOCUMENTS)
+    readouts = tuple(scales["readout"].asstr()[...]) if "readout" in scales else ()
+    x_axis = "element"
+    if "element" in scales:
+        named = (str(plain(scales["element"].attrs.get(each, ""))) for each in ("long_name", "units"))
+        x_axis = axis_label(*named)
+    excited = {}
+    if "population" in file and file["population"].shape[1] > 1:
+        for label, row in zip(readouts, file["population"][:, 1], strict=True):
+            good = row[np.isfinite(row)]
+            if good.size:
+                excited[label] = (float(good.min()), float(good.max()))
+    sizes = {name: len(item) for name, item in scales.items()}
+    return Contents(sizes, readouts, variables, x_axis, excited)
 
 
 def _picture(path: Path) -> Path:

@@ -51,7 +51,7 @@ def state(result: Measured) -> str:
     if attrs.get("finished"):
         return "done"
     n_reps, n_batches = attrs.get("n_reps"), attrs.get("n_batches")
-    repetitions = result.dataset.sizes.get("repetition", 0)
+    repetitions = result.contents.sizes.get("repetition", 0)
     return f"partial, {repetitions // n_reps} of {n_batches} batches" if n_reps and n_batches else "partial"
 
 
@@ -107,37 +107,31 @@ def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
 
 
 def _data(result: Measured) -> Iterator[tuple[str, str]]:
-    sizes, n_reps = result.dataset.sizes, result.attrs.get("n_reps")
-    if "readout" in sizes:
-        yield "readouts", ", ".join(str(label) for label in result.dataset["readout"].values)
+    contents, n_reps = result.contents, result.attrs.get("n_reps")
+    sizes = contents.sizes
+    if contents.readouts:
+        yield "readouts", ", ".join(contents.readouts)
     counts = {
         axis: f"{sizes[axis]} {axis}{'' if sizes[axis] == 1 else 's'}" for axis in _COUNTED if axis in sizes
     }
     if n_reps and "repetition" in sizes:
         counts["repetition"] += f" ({sizes['repetition'] // n_reps} x {n_reps})"
     if "element" in sizes:
-        counts["element"] += f" of {axis_label(result.dataset['element'])}"
+        counts["element"] += f" of {contents.x_axis}"
     yield "data", ", ".join(counts.values())
-    yield "variables", ", ".join(str(name) for name in result.dataset.data_vars)
+    yield "variables", ", ".join(contents.variables)
 
 
-def axis_label(coordinate: Any) -> str:
+def axis_label(name: str, unit: str) -> str:
     """Return ``pulse width (us)``: name and unit of an axis."""
-    name, unit = coordinate.attrs.get("long_name", "element"), coordinate.attrs.get("units", "1")
-    return str(name) if unit in ("", "1") else f"{name} ({unit})"
+    return name if unit in ("", "1") else f"{name} ({unit})"
 
 
-def _findings(result: Measured) -> list[tuple[str, str]]:
-    found = []
-    if "population" in result.dataset and "element" in result.dataset.sizes:
-        for label in result.dataset["readout"].values:
-            excited = result.population.sel(readout=label, level=1)
-            low, high = float(excited.min()), float(excited.max())
-            if isfinite(low) and isfinite(high):
-                found.append((f"{label} excited", f"{low:.3f} to {high:.3f}"))
+def _findings(result: Measured) -> Iterator[tuple[str, str]]:
+    for label, (low, high) in result.contents.excited.items():
+        yield f"{label} excited", f"{low:.3f} to {high:.3f}"
     for label, kinds in result.fits.items():
-        found.append((f"{label} fit", fit_text(kinds)))
-    return found
+        yield f"{label} fit", fit_text(kinds)
 
 
 def fit_text(kinds: dict[str, Any]) -> str:

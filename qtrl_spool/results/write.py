@@ -4,7 +4,8 @@ HDF5 never touches the disk: it seeks back and forth, locks, leaves half a file 
 killed, and a write of its own that fails ends the process. `write` makes the skeleton in memory and
 streams the big data, batch by batch, into any binary file that can seek, such as the one that
 `qtrl_spool.fs.replace_by` gives: a full disk is an ordinary `OSError`. `image` returns the bytes of a
-small one. The same input gives the same bytes.
+small one. The same input gives the same bytes (older versions of h5py write
+times into the headers).
 
 Readable by HDF5 1.10 and later (bounds v110). By default not compressed, as IQ noise does not
 compress; else with HDF5's own gzip and shuffle, which every reader has. Fails with `InternalError` if

@@ -17,7 +17,7 @@ from qtrl_spool import fs, run
 from qtrl_spool.bundle import Limits, job_name, pack
 from qtrl_spool.config import Configuration
 from qtrl_spool.errors import BundleError, ConfigError, NotFoundError, QtrlSpoolError, SubmitterError
-from qtrl_spool.job import DROP_SUFFIX, State, Ticket, is_id, utc
+from qtrl_spool.job import DROP_SUFFIX, OWNERS, State, Ticket, is_id, utc
 from qtrl_spool.spool import drops, tickets
 from qtrl_spool.spool.accepting import Taken
 from qtrl_spool.spool.journal import Journal, read_events, read_status
@@ -109,7 +109,8 @@ class Acceptance:
         if not self._is_noted(taken.job_id):
             self._note_acceptance(path, taken, whole)
         if held and self._journal.record(taken.job_id)["state"] != State.HELD:
-            self._journal.note(taken.job_id, 0, "held", reason="held until it is released")
+            by = self._journal.record(taken.job_id)["user"]
+            self._journal.note(taken.job_id, 0, "held", hold=OWNERS, held_by=by, why="until it is released")
         copy = self._layout.accepting_by(self._server) / f".{ticket.name}"
         fs.remove(copy)
         fs.write_new(copy, pack(bundle), durable=self._durable)

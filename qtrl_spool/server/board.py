@@ -19,9 +19,11 @@ from typing import Any
 from qtrl_spool import fs
 from qtrl_spool.server.roll import Entry, Roll
 from qtrl_spool.spool import servers, snapshot
+from qtrl_spool.spool.eligible import Facts, keeping, kept
 from qtrl_spool.spool.index import Index
 from qtrl_spool.spool.journal import Journal, read_status
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.moment import facts_of, head_of
 from qtrl_spool.spool.snapshot import short
 from qtrl_spool.spool.standing import Line, serving
 from qtrl_spool.spool.tickets import Place
@@ -99,19 +101,21 @@ class Board:
         self._next_at = began + min(rest, _LONGEST_S)
 
     def _write(self, beats: Sequence[Mapping[str, Any]], arriving: list[str]) -> None:
+        facts = facts_of(self._layout, self._alive(beats))
         running = [self._running(each) for each in self._index.running]
         still = [{**beat, "updated": None} for beat in beats]
-        seen = (self._index.version, self._roll.version, running, arriving, still)
+        kept = self._kept(facts)
+        seen = (self._index.version, self._roll.version, running, arriving, still, facts.pauses, kept)
         if seen == self._seen:
             return
         sections = {
             "servers": list(map(snapshot.line, beats)),
             "running": running,
-            "queued": self._queued(beats),
+            "queued": self._queued(beats, facts, kept),
             "held": [self._parked(each) for each in self._index.held],
             "arriving": arriving,
         }
-        head = {"updated": self._journal.now(), "by": self._server}
+        head = {"updated": self._journal.now(), "by": self._server, **head_of(facts)}
         fs.replace(self._layout.snapshot, snapshot.text(head, sections), durable=False)
         self._seen = seen
 
@@ -124,13 +128,25 @@ class Board:
         nowhere = {"server": place.server, "place": None, "ahead": None}
         return snapshot.line(short(record or self._journal.record(job_id), **facts, **nowhere))
 
-    def _queued(self, beats: Sequence[Mapping[str, Any]]) -> list[str]:
+    def _kept(self, facts: Facts) -> dict[str, str]:
+        """Return, by job, what keeps it alone from running, such as another job or the time."""
+        now = datetime.now(UTC)
+        waiting = ((place.ticket.job_id, self._roll.known(place)) for place in self._index.queued)
+        if not self._roll.is_whole:
+            return {}
+        told = {job_id: kept(job.facts, now=now, facts=facts) for job_id, job in waiting if job.may_be_kept}
+        return {job_id: why for job_id, why in told.items() if why is not None}
+
+    def _queued(self, beats: Sequence[Mapping[str, Any]], facts: Facts, kept: Mapping[str, str]) -> list[str]:
         """Return the lines of the waiting jobs, those of the last time if nothing about them has changed."""
         alive = serving(self._alive(beats), (place.server for place in self._index.running))
-        about = (self._index.version, self._roll.version, alive)
+        about = (self._index.version, self._roll.version, alive, facts.pauses, dict(kept))
         if about != self._about:
-            line = Line(alive)
-            self._lines = [self._waiting(line, self._roll.known(each)) for each in self._index.queued]
+            line = Line(alive, keeping(facts))
+            self._lines = [
+                self._waiting(line, self._roll.known(each), kept.get(each.ticket.job_id))
+                for each in self._index.queued
+            ]
             self._about = about
         return self._lines
 
@@ -141,8 +157,8 @@ class Board:
         mine = [each for each in beats if each["name"] == self._server]
         return [*(mine or [{"name": self._server}]), *(b for b in others if servers.looks_alive(b, now=now))]
 
-    def _waiting(self, line: Line, job: Entry) -> str:
-        standing = line.next(job.facts.get("user"), job.facts.get("instrument"))
+    def _waiting(self, line: Line, job: Entry, kept: str | None) -> str:
+        standing = line.next(job.facts.get("user"), job.facts.get("instrument"), kept)
         shown = None if job.paused else standing.ahead + 1
         return job.card.line(
             snapshot.varying(shown, standing.ahead, standing.users, standing.reason, snapshot.NO_ETAS)

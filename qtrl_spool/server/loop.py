@@ -239,8 +239,8 @@ class Server:
             self._take_over_dead,
             self._claim_next,
             self._look_at_clock,
-            self._write_snapshot,
             self._write_heartbeat,
+            self._write_snapshot,
         )
         self._note_trouble([said for stage in stages if (said := _trouble_in(stage))])
         unsettled = self._intake.recheck_after_s is not None or self._steering.recheck_after_s is not None

@@ -25,17 +25,19 @@ _READING_S = 0.2
 _REFRESHED = 10
 _REST = 25.0
 _KEPT = ("user", "name", "instrument", "after", "not_before", "retry_at", "reason", "updated", "state")
+_KEEPING = ("after", "not_before", "retry_at")
 
 
 class Entry:
     """One waiting or parked job."""
 
-    __slots__ = ("card", "claim", "facts", "paused", "priority")
+    __slots__ = ("card", "claim", "facts", "may_be_kept", "paused", "priority")
 
     def __init__(self, place: Place, record: Mapping[str, Any]) -> None:
         self.claim, self.priority = place.ticket.claim, place.ticket.priority
         self.paused = record["state"] == State.PAUSED and place.state is State.QUEUED
         self.facts = {key: record[key] for key in _KEPT if record.get(key) is not None}
+        self.may_be_kept = not self.facts.keys().isdisjoint(_KEEPING)
         state = State.PAUSED if self.paused else place.state
         named = {"state": state.value, "priority": self.priority, "claim": self.claim}
         self.card = Card(short(record, **named, phase=None, server=None))

@@ -11,6 +11,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from qtrl_spool import fs
@@ -21,8 +23,11 @@ from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.roll import Choice
 from qtrl_spool.server.worker import Batch, Failed, Finished, Order, Phase, Report, Stopped, Worker
 from qtrl_spool.spool import servers, tickets
+from qtrl_spool.spool.arriving import is_open
+from qtrl_spool.spool.eligible import Facts, why_not
 from qtrl_spool.spool.journal import Journal, n_attempts, read_status
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.pauses import pauses
 from qtrl_spool.spool.tickets import Place, Tickets
 
 _log = logging.getLogger(__name__)
@@ -94,7 +99,7 @@ class Running:
 
     def _claim(self) -> Place | None:
         with servers.claiming(self._layout):
-            best = self._choice.next(self._takes)
+            best = self._choice.next(partial(self._takes, self._known()))
             if best is None:
                 return None
             self._outcome.open(best.ticket.job_id)
@@ -103,11 +108,17 @@ class Running:
             self._outcome.close(best.ticket.job_id)
         return mine
 
-    def _takes(self, place: Place, known: Mapping[str, Any]) -> bool:
-        mine = {None, self.instrument, self._server}
-        if known.get("instrument") not in mine:
+    def _known(self) -> Facts:
+        """Return what decides, for this server, whether a job may run."""
+        return Facts({self._server: self.instrument}, pauses(self._layout), partial(is_open, self._layout))
+
+    def _takes(self, facts: Facts, place: Place, told: Mapping[str, Any]) -> bool:
+        """Whether a job may run here, by what this server knows of it and then by its record."""
+        now = datetime.now(UTC)
+        if why_not(place, told, now=now, facts=facts) is not None:
             return False
-        return (read_status(self._layout, place.ticket.job_id) or {}).get("instrument") in mine
+        record = read_status(self._layout, place.ticket.job_id) or {}
+        return why_not(place, record, now=now, facts=facts) is None
 
     def _begin(self, mine: Place) -> None:
         job_id, claim = mine.ticket.job_id, mine.ticket.claim

@@ -4,7 +4,8 @@ A server takes a drop by renaming it to ``accepting/<server>/<priority>~<job-id>
 rename decides between servers, and the name carries all that acceptance needs, so that a server
 that dies in between goes on with the same id after a restart. A copy of a drop that could not be
 renamed is called ``<priority>+<uid>~…``: it is the server's own file, but not its job. A request is
-taken in the same way, under ``request~<name>``. Pure.
+taken in the same way, under ``request~<token>~<name>``: the token tells it from every other request
+that ever has the same name. Pure.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from qtrl_spool.job import is_id
 REQUEST = "request~"
 """What the name of a request that a server took begins with."""
 _LONGEST = 120
+_TAKEN_REQUEST = re.compile(REQUEST + r"[0-9a-f]{16}~(?P<name>.+)", re.DOTALL)
 _TAKEN = re.compile(r"(?P<priority>\d+)(?:\+(?P<uid>\d+))?~(?P<id>[^~]+)~(?P<name>.+)", re.DOTALL)
 
 
@@ -60,3 +62,14 @@ def parse_taken(file_name: str) -> Taken | None:
         return None
     uid = None if match["uid"] is None else int(match["uid"])
     return Taken(int(match["priority"]), match["id"], match["name"], uid)
+
+
+def taken_request(name: str, token: str) -> str:
+    """Return what the request `name` is called once it is taken; `token` is 16 hexadecimal digits."""
+    return f"{REQUEST}{token}~{name}"
+
+
+def parse_taken_request(file_name: str) -> str | None:
+    """Return the name of a request that a server has taken, or None if it is none."""
+    match = _TAKEN_REQUEST.fullmatch(file_name)
+    return None if match is None else match["name"]

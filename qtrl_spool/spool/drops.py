@@ -137,7 +137,8 @@ def look_text(
     StorageError
         If the storage fails.
     """
-    watch = Watch(path, stillness, now, limits, 0.0 if renamed else settle_s, abandoned_s)
+    patience = (0.0, 0.0) if renamed else (settle_s, abandoned_s)
+    watch = Watch(path, stillness, now, limits, *patience)
     return _guarded(watch, _look_text)
 
 
@@ -190,6 +191,7 @@ def _look_text(watch: Watch, mode: int) -> Incomplete | Text | Bad:
     with opened(watch.path) as file:
         age = watch.age(*file.fingerprint)
         check_size(file.size, watch.limits.max_request_bytes, watch.where)
+        _check_own(file, watch.where)
         error = _looks_wrong(file, watch.where)
         if error is not None:
             return watch.refuse(age, error)
@@ -197,6 +199,17 @@ def _look_text(watch: Watch, mode: int) -> Incomplete | Text | Bad:
         if age < watch.settle_s and not _ends(file, kind):
             return watch.wait(watch.settle_s, age, _NOT_STILL)
         return watch.attempt(age, lambda: _request(watch, file))
+
+
+def _check_own(file: OpenFile, where: str) -> None:
+    """Refuse a second name of a file: its owner may not have meant it as a request, or not once more."""
+    n_names = file.facts.st_nlink
+    if n_names > 1:
+        raise BundleError(
+            f"the file has {n_names} names, so nobody knows whose request it is",
+            where=where,
+            hint="write it anew, do not link it",
+        )
 
 
 def _request(watch: Watch, file: OpenFile) -> Text:

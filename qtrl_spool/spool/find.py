@@ -21,12 +21,18 @@ from qtrl_spool.job import (
     is_id,
     parse_priority,
 )
-from qtrl_spool.spool.accepting import parse_taken
+from qtrl_spool.spool.arriving import is_arriving, is_open, unaccepted
 from qtrl_spool.spool.copies import copied
 from qtrl_spool.spool.journal import read_status
-from qtrl_spool.spool.layout import DEFAULT_PRIORITY, Layout
+from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.moment import Moment, joined
+from qtrl_spool.spool.servers import heartbeats, looks_alive
 from qtrl_spool.spool.snapshot import Snapshot, read_snapshot
+
+__all__ = [
+    "all_ids", "arriving", "bare_status", "drop", "is_arriving", "is_open", "job_id", "jobs", "queue",
+    "servers", "status", "waiting_drops",
+]  # fmt: skip
 
 NOT_YET = "not yet accepted"
 _SHOWN = 5
@@ -72,32 +78,13 @@ def all_ids(layout: Layout, part: str = "") -> Iterator[str]:
     """Return the ids of all jobs that hold `part`, newest last; those not yet accepted come at the end."""
     for date in fs.folders(layout.jobs):
         yield from (name for name in fs.folders(layout.jobs / date) if part in name and is_id(name))
-    yield from (each for each, _ in _unaccepted(layout) if part in each)
-
-
-def _unaccepted(layout: Layout) -> Iterator[tuple[str, int]]:
-    """Return id and priority of the drops that bear an id and are not accepted yet."""
-    for folder in ("", *fs.folders(layout.incoming)):
-        priority = parse_priority(folder) or (DEFAULT_PRIORITY, "")
-        for name in fs.names(layout.incoming / folder):
-            if name.endswith(DROP_SUFFIX) and is_id(name.removesuffix(DROP_SUFFIX)):
-                yield name.removesuffix(DROP_SUFFIX), priority[0]
-    for server in fs.folders(layout.accepting):
-        for name in fs.names(layout.accepting_by(server)):
-            taken = parse_taken(name)
-            if taken is not None:
-                yield taken.job_id, taken.priority
+    yield from (each for each, _ in unaccepted(layout) if part in each)
 
 
 def drop(layout: Layout, full_id: str) -> Path | None:
     """Return where the drop of a submitted job lies that is not yet accepted, or None."""
     folders = [layout.incoming, *(layout.incoming / name for name in fs.folders(layout.incoming))]
     return next((path for each in folders if fs.exists(path := each / f"{full_id}{DROP_SUFFIX}")), None)
-
-
-def is_arriving(layout: Layout, full_id: str) -> bool:
-    """Return whether a drop of that id lies in ``incoming/`` or is being accepted."""
-    return any(each == full_id for each, _ in _unaccepted(layout))
 
 
 def arriving(layout: Layout) -> list[str]:
@@ -168,7 +155,7 @@ def bare_status(layout: Layout, full_id: str) -> dict[str, Any]:
     record = read_status(layout, full_id)
     if record is not None:
         return record
-    waiting = next((priority for each, priority in _unaccepted(layout) if each == full_id), None)
+    waiting = next((priority for each, priority in unaccepted(layout) if each == full_id), None)
     record = read_status(layout, full_id)
     if record is None and waiting is None:
         raise NotFoundError(f"there is no job {full_id!r} in {layout.root}")
@@ -188,6 +175,12 @@ def _with_place(layout: Layout, record: dict[str, Any]) -> dict[str, Any]:
     if newer["state"] != record["state"]:
         return newer
     return {**newer, "reason": newer["reason"] or "about to move"}
+
+
+def servers(layout: Layout) -> list[dict[str, Any]]:
+    """Return what every server last said of itself; ``alive`` says whether it seems to live."""
+    now = datetime.now(UTC)
+    return [{**beat, "alive": looks_alive(beat, now=now)} for beat in heartbeats(layout)]
 
 
 def queue(layout: Layout, limit: int | None = None) -> dict[str, Any]:
@@ -247,7 +240,7 @@ def _with_places(layout: Layout, records: list[dict[str, Any]]) -> list[dict[str
 
 
 def _newest_first(layout: Layout, since: str | None) -> Iterator[str]:
-    ids = {each for each, _ in _unaccepted(layout)}
+    ids = {each for each, _ in unaccepted(layout)}
     yield from sorted(ids, reverse=True)
     for date in sorted(fs.folders(layout.jobs), reverse=True):
         if since is None or date >= since:

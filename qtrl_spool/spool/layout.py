@@ -41,6 +41,7 @@ class Layout:
         self.jobs = root / "jobs"
         self.config = root / "config"
         self.servers = root / "servers"
+        self.paused = self.servers / "paused"
         self.claim_lock = self.servers / "claim.lock"
         self.snapshot = root / "queue.json"
 

@@ -12,13 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from qtrl_spool.job import State, blank_record, utc
 from qtrl_spool.spool import tickets
+from qtrl_spool.spool.arriving import is_open
+from qtrl_spool.spool.eligible import Facts, keeping, kept, stopped_by
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.pauses import pauses
 from qtrl_spool.spool.servers import heartbeats, looks_alive
 from qtrl_spool.spool.snapshot import ETAS, Snapshot, document, read_snapshot, short
 from qtrl_spool.spool.standing import Line, serving
@@ -45,6 +49,7 @@ class Moment:
         self.servers = [{**beat, "alive": looks_alive(beat, now=now)} for beat in heartbeats(layout)]
         self.alive = [beat for beat in self.servers if beat["alive"] and not beat.get("standby")]
         self.snapshot = read_snapshot(layout)
+        self._facts = facts_of(layout, self.alive)
 
     @property
     def as_of(self) -> str | None:
@@ -70,6 +75,7 @@ class Moment:
             {**_first(sections, limit), "servers": self.servers, "arriving": arriving},
             updated=utc(self._now),
             as_of=self.as_of,
+            **head_of(self._facts),
         )
         return {**found, "counts": {**found["counts"], **counts}}
 
@@ -109,10 +115,12 @@ class Moment:
         line = self._line()
         for place in places:
             record = self._record(place, known)
-            yield short(self._timed(record), **_facts_of(place, record), **standing(line, record))
+            why = kept(record, now=self._now, facts=self._facts)
+            yield short(self._timed(record), **_facts_of(place, record), **standing(line, record, why))
 
     def _line(self) -> Line:
-        return Line(serving(self.alive, (each.server for each in tickets.running(self._layout))))
+        busy = (each.server for each in tickets.running(self._layout))
+        return Line(serving(self.alive, busy), keeping(self._facts))
 
     def _known(self) -> dict[str, dict[str, Any]]:
         """Return the short records of the snapshot: what is known without reading a file for each job."""
@@ -176,6 +184,18 @@ class Moment:
             for key, (at, sign) in times.items()
             if at is not None
         }
+
+
+def facts_of(layout: Layout, beats: Iterable[Mapping[str, Any]]) -> Facts:
+    """Return what decides whether jobs may run, given the heartbeats of those that take jobs."""
+    servers = {each.name: each.instrument for each in serving(beats, ())}
+    return Facts(servers, pauses(layout), partial(is_open, layout))
+
+
+def head_of(facts: Facts) -> dict[str, Any]:
+    """Return what ``queue.json`` says of pauses: whether no server takes jobs, why, and all there are."""
+    why = stopped_by(facts.pauses, facts.servers)
+    return {"paused": why is not None, "reason": why, "pauses": [vars(each) for each in facts.pauses]}
 
 
 def standing(line: Line, record: Mapping[str, Any], kept: str | None = None) -> dict[str, Any]:

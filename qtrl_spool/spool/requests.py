@@ -8,15 +8,16 @@ as one closed ``{…}`` under a temporary name and renames it in. An answered re
 from __future__ import annotations
 
 import json
-import re
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from qtrl_spool import fs
+from qtrl_spool.bundle.names import is_ignored
+from qtrl_spool.errors import QtrlSpoolError
 from qtrl_spool.spool.layout import Layout
 
-VERBS = ("cancel", "hold", "release", "move", "config", "rollback")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,150}")
+_LONGEST_NAME = 200
 
 
 def send(layout: Layout, request: Mapping[str, Any], name: str) -> None:
@@ -37,21 +38,42 @@ def answer(layout: Layout, name: str) -> dict[str, Any] | None:
     return found
 
 
-def settle(layout: Layout, name: str, request: Mapping[str, Any] | None, reply: Mapping[str, Any]) -> None:
-    """Write a request with its answer to ``requests/answered/``, then take it out of ``requests/``.
+def settle(
+    layout: Layout,
+    name: str,
+    request: Mapping[str, Any] | None,
+    text: str | None,
+    reply: Mapping[str, Any],
+) -> None:
+    """Write a request with its answer to ``requests/answered/``, in the place of an older one of that name.
 
-    A death in between leaves both: the request is then answered again, which changes nothing,
-    because every request can be carried out twice.
+    Parameters
+    ----------
+    layout:
+        The spool.
+    name:
+        Of the request's file.
+    request, text:
+        What it said: as it was read, else as text. What no YAML can say is kept as text, too.
+    reply:
+        The answer.
     """
+    fs.replace(layout.answered / name, _answered(request, text, reply).encode(errors="replace"))
+
+
+def _answered(request: Mapping[str, Any] | None, text: str | None, reply: Mapping[str, Any]) -> str:
     from qtrl_spool.bundle import dump_patch
 
-    document = {**(request or {}), "answer": dict(reply)}
-    fs.replace(layout.answered / name, dump_patch(document).encode())
-    fs.remove(layout.requests / name)
+    try:
+        return dump_patch({**(request or {"request": text}), "answer": dict(reply)})
+    except (QtrlSpoolError, ValueError, RecursionError):
+        return dump_patch({"request": None if text is None else ascii(text), "answer": dict(reply)})
 
 
 def pending(layout: Layout) -> list[str]:
-    """Return the names of what lies in ``requests/``, oldest name first."""
-    return [
-        name for name in fs.names(layout.requests) if name != layout.answered.name and _NAME.fullmatch(name)
-    ]
+    """Return the names of what lies in ``requests/``, by name; temporary and system files are left out."""
+    return [name for name in fs.names(layout.requests) if name != layout.answered.name and _may_be(name)]
+
+
+def _may_be(name: str) -> bool:
+    return len(os.fsencode(name)) <= _LONGEST_NAME and not is_ignored(name)

@@ -27,7 +27,8 @@ lease_s: 60            # s: a server whose heartbeat has not changed for so long
 max_attempts: 10       # a job that was started so often and never came to an end has failed
 durability: durable    # durable: what is acknowledged survives a power cut; fast: nothing is synced
 scan_s: 1.0            # s: at the latest after so long a server looks, whether or not an event woke it
-admins: []             # users (login names) who may steer everybody's jobs; root and the server always may
+admins: []             # who may steer everybody's jobs and pause the queue: login names, and @group for all
+                       # of a Unix group; root and the server's own user always may
 policy: {}             # who may change which paths of the default configuration, besides the admins:
                        # {variables/hardware: {users: [ada], groups: [calibration]}, …}; others: all
 limits: {}             # of drops, see docs/reference: {max_bytes, max_members, …}
@@ -47,7 +48,7 @@ class Settings:
     durability:
         ``durable`` or ``fast``.
     admins:
-        Login names.
+        Login names, and ``@group`` for all of a Unix group.
     policy:
         Who may change which paths of the default configuration, see `qtrl_spool.spool.policy`.
     limits:

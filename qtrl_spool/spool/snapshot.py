@@ -51,7 +51,7 @@ def document(sections: Mapping[str, Sequence[Mapping[str, Any]]], **head: Any) -
 
 
 def _head(more: Mapping[str, Any], counts: Mapping[str, int]) -> dict[str, Any]:
-    head = {"format": FORMAT, "updated": None, "paused": False, "reason": None, **more}
+    head = {"format": FORMAT, "updated": None, "paused": False, "reason": None, "pauses": [], **more}
     return {**head, "counts": {name: counts[name] for name in ("running", "queued", "held", "arriving")}}
 
 

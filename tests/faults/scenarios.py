@@ -105,6 +105,48 @@ def a_cancel(root: Path, work: Path) -> Ends:
     return _held_then(root, work, "cancel", "cancelled")
 
 
+def a_hold(root: Path, work: Path) -> Ends:
+    """A job that its owner holds is held by an admin, too: both holds count, each for itself."""
+    job, kinds = _held_job(root, work), {"owner", "admin"} if _IS_ROOT else {"owner"}
+    requests.send(Layout.of(root), {"hold": job, "reason": "warm"}, "request.yaml")
+    return Ends({job: "held"}, lambda: _unanswered(root) or _otherwise_held(root, job, kinds))
+
+
+def a_release_of_one_hold(root: Path, work: Path) -> Ends:
+    """An admin's hold is released, and the owner's must stay, however often that is carried out."""
+    job = _held_job(root, work)
+    requests.send(Layout.of(root), {"hold": job}, "hold.yaml")
+    _drained(root, work)
+    requests.send(Layout.of(root), {"release": job}, "request.yaml")
+    if not _IS_ROOT:
+        return Ends({job: "done"}, lambda: _unanswered(root, also=_TOO_LATE))
+    return Ends({job: "held"}, lambda: _unanswered(root) or _otherwise_held(root, job, {"owner"}))
+
+
+def a_move(root: Path, work: Path) -> Ends:
+    """A held job is moved to another priority."""
+    job = _held_job(root, work)
+    requests.send(Layout.of(root), {"move": job, "priority": 10}, "request.yaml")
+
+    def wrong() -> str | None:
+        priority = Spool(root).job(job).status()["priority"]
+        return _unanswered(root) or (None if priority == 10 else f"its priority is {priority}")
+
+    return Ends({job: "held"}, wrong)
+
+
+def a_resume(root: Path, work: Path) -> Ends:
+    """A queue that was paused, with a job in it, is resumed."""
+    requests.send(Layout.of(root), {"pause": "queue", "reason": "a visit"}, "pause.yaml")
+    _drained(root, work)
+    job = submitted(root)
+    _drained(root, work)
+    if Spool(root).job(job).state != "queued":
+        raise RuntimeError("a paused queue ran a job")
+    requests.send(Layout.of(root), {"resume": "queue"}, "request.yaml")
+    return Ends({job: "done"}, lambda: _unanswered(root))
+
+
 def a_new_default(root: Path, work: Path) -> Ends:
     """The default configuration is updated by a request."""
     del work
@@ -140,6 +182,10 @@ SCENARIOS: Mapping[str, Scenario] = {
         a_bad_drop,
         a_release,
         a_cancel,
+        a_hold,
+        a_release_of_one_hold,
+        a_move,
+        a_resume,
         a_new_default,
         a_dead_server,
         another_dead_server,
@@ -165,11 +211,33 @@ def _died_while(root: Path, work: Path, server: str) -> Ends:
     return Ends({job: "done"})
 
 
-def _held_then(root: Path, work: Path, verb: str, state: str) -> Ends:
+_IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+_SOMEBODY = 12002
+
+
+def _held_job(root: Path, work: Path) -> str:
+    """Submit a held job and let it be accepted: somebody else's, if this is root."""
     job = submitted(root, hold=True)
+    if _IS_ROOT:
+        os.chown(next((root / "incoming").rglob(f"{job}.qjob")), _SOMEBODY, -1)
+    _drained(root, work)
+    return job
+
+
+def _drained(root: Path, work: Path) -> None:
     trouble = forked.drained(root, work / "before.log")
     if trouble:
         raise RuntimeError(trouble)
+
+
+def _otherwise_held(root: Path, job: str, kinds: set[str]) -> str | None:
+    found = set(Spool(root).job(job).status()["holds"])
+    return None if found == kinds else f"it is held by {found}, not by {kinds}"
+
+
+def _held_then(root: Path, work: Path, verb: str, state: str) -> Ends:
+    job = submitted(root, hold=True)
+    _drained(root, work)
     requests.send(Layout.of(root), {verb: job}, "request.yaml")
     return Ends({job: state}, lambda: _unanswered(root, also=_TOO_LATE if verb == "release" else ""))
 

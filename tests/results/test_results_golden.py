@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import xarray
 
+from qtrl_spool.axes import InMemory, Labelled
+from qtrl_spool.processing import Processed
 from qtrl_spool.results import Result
+from qtrl_spool.results.write import write
 from tests.results.golden.facts import digest, facts
 
 FILES = sorted((Path(__file__).parent / "golden").glob("*.h5"))
@@ -94,3 +97,25 @@ def test_the_fits_are_read_and_used():
 def test_traces_are_read():
     with Result(next(path for path in FILES if path.stem == "0.1-raw")) as result:
         assert result.dataset["raw"].dims == ("quadrature", "repetition", "element", "trigger", "point")
+
+
+def test_todays_writer_writes_the_same_form(golden, known, tmp_path):
+    data = {name: Labelled(each.values, each.dims) for name, each in golden.dataset.data_vars.items()}
+    own = {name: InMemory([data.pop(name)]) if name in data else None for name in ("iq", "raw")}
+    found = ("fits", "classifier")
+    attributes = {name: value for name, value in known["attributes"].items() if name in golden.attrs}
+    x_axis = known["coordinates"]["element"]
+    with (tmp_path / "again.h5").open("w+b") as file:
+        write(
+            file,
+            **own,
+            processed=Processed(data, notes=tuple(attributes.pop("processing_notes"))),
+            readouts=known["coordinates"]["readout"]["values"],
+            x_axis=(x_axis["long_name"], x_axis["units"], np.array(x_axis["values"])),
+            identity={name: value for name, value in attributes.items() if name != "format"},
+            documents={name: text for name, text in golden.documents.items() if name not in found},
+        )
+    again = facts(tmp_path / "again.h5")
+    for each in (again, known):
+        each["documents"] = {name: text for name, text in each["documents"].items() if name not in found}
+    assert again == known

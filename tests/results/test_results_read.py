@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import h5py
 import numpy as np
@@ -146,3 +147,19 @@ def test_importing_results_loads_no_heavy_library():
     program = f"import sys, qtrl_spool.results; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_summary_needs_no_xarray(result):
+    program = f"""
+import sys
+from qtrl_spool.results import Result
+Result({str(result.path)!r}).summary()
+print([name for name in ("xarray", "matplotlib", "scipy") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_times_are_read_as_times(build):
+    finished = build(identity={"finished": "2026-11-23T10:15:41.250000Z"}).attrs["finished"]
+    assert datetime.fromisoformat(finished) == datetime(2026, 11, 23, 10, 15, 41, 250_000, UTC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from qtrl_spool import Spool
 from qtrl_spool.create import create_spool
 
+from .people import SERVER, serving_as, shared_spool
 from .support import ServerProcess
 
 _QUICK = {"settle_s: 2 ": "settle_s: 0.3 ", "scan_s: 1.0 ": "scan_s: 0.2 ", "lease_s: 60 ": "lease_s: 3 "}
@@ -58,3 +60,17 @@ def serve(spool: Spool) -> Iterator[Callable[..., ServerProcess]]:
 def environment() -> dict[str, str]:
     """Return this process's environment."""
     return dict(os.environ)
+
+
+@pytest.fixture
+def shared(template: Path) -> Iterator[Spool]:
+    """Return a spool that belongs to a server who is not root, in a folder that all may enter."""
+    with shared_spool(template) as spool:
+        yield spool
+
+
+@pytest.fixture
+def server(template: Path, shared: Spool) -> Iterator[subprocess.Popen[bytes]]:
+    """Return a server that runs as a user of its own."""
+    with serving_as(SERVER, template, shared) as process:
+        yield process

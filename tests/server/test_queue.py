@@ -239,7 +239,13 @@ def test_every_status_has_all_the_keys_of_the_contract_in_every_state(spool: Spo
     job = spool.submit(pi_no_pi(0), **quick())
     seen = {job.state: job.status()}
     serve()
-    until(lambda: ((status := job.status()) and seen.update({status["state"]: status})) or job.done())
+
+    def look() -> bool:
+        status = job.status()
+        seen[status["state"]] = status
+        return status["state"] == "done"
+
+    until(look)
 
     assert set(seen) >= {"queued", "done"}
     assert [state for state, status in seen.items() if not keys <= set(status)] == []

@@ -1,0 +1,138 @@
+"""Asking a server for something: drop a request, wait for its answer.
+
+`ask` is what every request of the client goes through; `Steered` are the requests about one job, and
+`client.Job` is one. A request needs no server to be made: it lies in ``requests/`` until one answers it.
+
+Fails: with the server's own refusal as an exception; `WaitTimeoutError` if no server answered in time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from qtrl_spool.errors import QtrlSpoolError, WaitTimeoutError, from_record
+from qtrl_spool.job import State
+from qtrl_spool.spool import find, requests
+from qtrl_spool.spool.layout import Layout
+
+ANSWER_TIMEOUT_S = 10.0
+_FIRST_LOOK_S, _LATER_LOOK_S, _LONGEST_WAIT_FOR_ANSWER_S = 0.02, 0.5, 0.05
+WAITS = "the request waits in requests/ and is answered when one starts"
+
+
+def post(layout: Layout, request: Mapping[str, Any]) -> str:
+    """Drop a request and return the name of its file; nobody waits for the answer."""
+    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{os.urandom(3).hex()}.yaml"
+    requests.send(layout, request, name)
+    return name
+
+
+def ask(
+    layout: Layout, request: Mapping[str, Any], *, timeout: float | None = ANSWER_TIMEOUT_S
+) -> dict[str, Any]:
+    """Drop a request and wait for its answer.
+
+    Parameters
+    ----------
+    layout:
+        The spool.
+    request:
+        Such as ``{'hold': JOB}``, with full ids.
+    timeout:
+        In s; None waits for ever; 0 does not wait: the answer is ``{'ok': None, 'request': its name}``.
+
+    Raises
+    ------
+    QtrlSpoolError
+        If it was refused, with the server's reason.
+    WaitTimeoutError
+        If no server answered in time; the request stays and will be answered.
+    """
+    name = post(layout, request)
+    if timeout == 0:
+        return {"ok": None, "message": f"asked for, in requests/{name}", "request": name}
+    reply = poll(lambda: requests.answer(layout, name), timeout, longest=_LONGEST_WAIT_FOR_ANSWER_S)
+    if reply is None:
+        raise _unanswered(layout, name, timeout)
+    if not reply.get("ok"):
+        raise from_record(reply.get("error") or {"type": "JobFailedError", "message": reply.get("message")})
+    return dict(reply)
+
+
+def _unanswered(layout: Layout, name: str, timeout: float | None) -> WaitTimeoutError:
+    is_served = any(server["alive"] for server in find.servers(layout))
+    said = f"no server answered within {timeout:g} s" if is_served else f"no server is running: {WAITS}"
+    hint = "the request stays and is answered when a server can; remove the file to take it back"
+    return WaitTimeoutError(said, where=f"requests/{name}", hint=hint)
+
+
+class Steered:
+    """A job, as far as a server is asked to do something with it.
+
+    Every one of these waits for the answer at most `timeout` s and raises what the server refused; with
+    ``timeout=0`` it only asks.
+    """
+
+    id: str
+    _layout: Layout
+
+    def ask(
+        self, verb: str, more: Mapping[str, Any] | None = None, *, timeout: float | None = ANSWER_TIMEOUT_S
+    ) -> str:
+        """Ask for something to be done with the job; return the answer in words."""
+        given = {key: value for key, value in (more or {}).items() if value is not None}
+        return str(ask(self._layout, {verb: self.id, **given}, timeout=timeout)["message"])
+
+    def cancel(self, *, now: bool = False, timeout: float | None = ANSWER_TIMEOUT_S) -> bool:
+        """Cancel the job: a queued one at once, a running one after its batch (`now`: at once).
+
+        Returns
+        -------
+        bool
+            False if it had ended otherwise already.
+        """
+        if not self._has_ended():
+            try:
+                self.ask("cancel", {"now": now or None}, timeout=timeout)
+            except QtrlSpoolError:
+                if not self._has_ended():
+                    raise
+        return not self._has_ended() or self._state() is State.CANCELLED
+
+    def hold(self, reason: str | None = None, *, timeout: float | None = ANSWER_TIMEOUT_S) -> str:
+        """Park the job until it is released; return the answer in words.
+
+        An admin's hold of somebody else's job counts apart: only an admin can release it.
+        """
+        return self.ask("hold", {"reason": reason}, timeout=timeout)
+
+    def release(self, *, timeout: float | None = ANSWER_TIMEOUT_S) -> str:
+        """Let a held job run; return the answer in words."""
+        return self.ask("release", timeout=timeout)
+
+    def move(self, priority: str | int, *, timeout: float | None = ANSWER_TIMEOUT_S) -> str:
+        """Give the job another priority; it keeps its order among its equals. Return the answer in words."""
+        return self.ask("move", {"priority": priority}, timeout=timeout)
+
+    def _state(self) -> State:
+        return State(find.status(self._layout, self.id)["state"])
+
+    def _has_ended(self) -> bool:
+        return self._state().final
+
+
+def poll(look: Callable[[], Any], timeout: float | None, *, longest: float = _LATER_LOOK_S) -> Any:
+    """Call `look` until it returns something, ever less often; None if that takes too long."""
+    end = None if timeout is None else time.monotonic() + timeout
+    pause = _FIRST_LOOK_S
+    while (found := look()) is None:
+        left = None if end is None else end - time.monotonic()
+        if left is not None and left <= 0:
+            return None
+        time.sleep(pause if left is None else min(pause, left))
+        pause = min(longest, 1.3 * pause)
+    return found

@@ -1,0 +1,218 @@
+"""Cancel, hold, release, move: what requests ask to be done with a job.
+
+Each can be carried out twice and changes nothing the second time. A ticket that leaves the queue is
+moved first and noted then; one that goes into it is noted first, because from that moment on any
+server may claim it. A death in between is put right by `Outcome.settle`, and the request is carried out
+again.
+
+Called by ``steering``. Fails: `UsageError` where the job's state does not allow it, `NotAllowedError`
+for other people's jobs, `NotFoundError`; `MovedOnError` if somebody else moved the ticket meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qtrl_spool import fs
+from qtrl_spool.errors import NotAllowedError, NotFoundError, OperatorError, UsageError
+from qtrl_spool.job import ADMINS, OWNERS, State, is_id, said_of
+from qtrl_spool.server.asking import Asked
+from qtrl_spool.server.outcome import Outcome
+from qtrl_spool.spool.journal import Journal, read_events, read_status
+from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.tickets import Place, Tickets, find
+
+WAITING = (State.QUEUED, State.PAUSED)
+
+
+class MovedOnError(OperatorError):
+    """The ticket was no longer where it had been seen: whoever asked may be asked again."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"{job_id} moved on meanwhile", hint="look at its status and ask again")
+
+
+class JobVerbs:
+    """Carries out what is asked about jobs, for one server.
+
+    Parameters
+    ----------
+    layout:
+        The spool.
+    journal, moves, outcome:
+        Of this server.
+    server:
+        Its name.
+    stop_running:
+        Called with a job id, why, and whether at once, to stop the job that this server runs.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        journal: Journal,
+        moves: Tickets,
+        outcome: Outcome,
+        server: str,
+        stop_running: Callable[[str, str, bool], None],
+    ) -> None:
+        self._layout = layout
+        self._journal = journal
+        self._moves = moves
+        self._outcome = outcome
+        self._server = server
+        self._stop_running = stop_running
+
+    def carry_out(self, asked: Asked) -> str:
+        """Do what is asked and return the answer in words."""
+        place = self._place(asked)
+        return {
+            "cancel": self._cancel,
+            "hold": self._hold,
+            "release": self._release,
+            "move": self._move,
+        }[asked.verb](place, asked)
+
+    def _place(self, asked: Asked) -> Place:
+        """Return where the job's ticket lies, if whoever asks may steer the job."""
+        job_id = asked.about
+        place = find(self._layout, job_id) if is_id(job_id) else None
+        if place is None:
+            record = read_status(self._layout, job_id) if is_id(job_id) else None
+            state = f": it is {record['state']}" if record else ""
+            raise NotFoundError(f"there is no job {job_id!r} in the queue{state}", hint="name the full id")
+        self._journal.forget(job_id)
+        owner = self._journal.record(job_id).get("uid")
+        if asked.uid != owner and not asked.is_admin:
+            raise NotAllowedError(
+                f"job {job_id} belongs to {fs.user_name(owner) if owner is not None else 'somebody else'}, "
+                f"not to {asked.user}",
+                hint="its owner or an admin (spool.yaml: admins) can steer it",
+            )
+        return place
+
+    # ------------------------------------------------------------ cancel
+
+    def _cancel(self, place: Place, asked: Asked) -> str:
+        job_id, why = place.ticket.job_id, f"cancelled by {asked.user}"
+        if place.state is State.CANCELLED:
+            return f"{job_id} was cancelled already"
+        if place.state is State.RUNNING and place.server != self._server:
+            raise MovedOnError(job_id)
+        if place.state is State.RUNNING:
+            at_once = bool(asked.tree.get("now"))
+            self._stop_running(job_id, why, at_once)
+            return f"{job_id} stops {'at once' if at_once else 'after this batch'} and publishes nothing"
+        only(place, "cancelled", *WAITING, State.HELD)
+        if not self._outcome.cancel(place, why):
+            raise MovedOnError(job_id)
+        return f"{job_id} is cancelled"
+
+    # ------------------------------------------------------------ hold, release
+
+    def _hold(self, place: Place, asked: Asked) -> str:
+        job_id = place.ticket.job_id
+        only(place, "held", *WAITING, State.HELD)
+        record = self._journal.record(job_id)
+        kind = OWNERS if asked.uid == record.get("uid") else ADMINS
+        if place.state is State.HELD and kind in (record.get("holds") or {}):
+            return f"{job_id} is held already: {record['reason']}"
+        note = {"hold": kind, "held_by": asked.user, "why": asked.reason, "request": asked.id}
+        if place.state is State.HELD:
+            self._noted(place, "held", **note)
+        else:
+            self._moved(place, self._moves.hold, "held", **note)
+        return f"{job_id} is {self._journal.record(job_id)['reason']}"
+
+    def _release(self, place: Place, asked: Asked) -> str:
+        job_id = place.ticket.job_id
+        if place.state in WAITING:
+            return f"{job_id} is not held"
+        only(place, "released", State.HELD)
+        if asked.again and self._has_ended_one_hold(asked):
+            return f"{job_id} is still {self._journal.record(job_id)['reason']}"
+        holds = self._journal.record(job_id).get("holds") or {}
+        kind = released_hold(holds, is_admin=asked.is_admin)
+        if holds and kind is None:
+            raise NotAllowedError(f"{job_id} is {said_of(holds)}", hint="an admin can release it")
+        note = {"hold": kind, "released_by": asked.user, "request": asked.id}
+        left = {each: hold for each, hold in holds.items() if each != kind}
+        if left:
+            self._noted(place, "released", held_still=True, **note)
+            return f"{job_id} is still {said_of(left)}"
+        self._outcome.open(job_id)
+        self._journal.note(job_id, place.ticket.claim, "released", **note)
+        is_ours = self._moves.enqueue(place) is not None
+        if not is_ours:
+            self._journal.rewrite(job_id)
+        self._outcome.close(job_id)
+        if not is_ours:
+            raise MovedOnError(job_id)
+        return f"{job_id} is released"
+
+    def _has_ended_one_hold(self, asked: Asked) -> bool:
+        """Whether this request took away one of two holds before a death: it must not take the other."""
+        events = read_events(self._layout, asked.about)
+        return any(each.get("request") == asked.id and each.get("held_still") for each in events)
+
+    # ------------------------------------------------------------ move
+
+    def _move(self, place: Place, asked: Asked) -> str:
+        if "priority" not in asked.tree:
+            raise UsageError("the request names no priority", hint="write {move: JOB, priority: urgent}")
+        priority = self._layout.priority(str(asked.tree["priority"]))
+        only(place, "moved", *WAITING, State.HELD)
+        self._moved(
+            place,
+            lambda each: self._moves.reprioritize(each, priority),
+            "moved",
+            priority=priority,
+            moved_by=asked.user,
+            request=asked.id,
+        )
+        return f"{place.ticket.job_id} has priority {priority} now"
+
+    def _noted(self, place: Place, event: str, **details: object) -> None:
+        """Note what moves no ticket; a death before the record is written is put right like one in a move."""
+        self._outcome.open(place.ticket.job_id)
+        self._journal.note(place.ticket.job_id, place.ticket.claim, event, **details)
+        self._outcome.close(place.ticket.job_id)
+
+    def _moved(
+        self, place: Place, move: Callable[[Place], Place | None], event: str, **details: object
+    ) -> None:
+        job_id = place.ticket.job_id
+        self._outcome.open(job_id)
+        moved = move(place)
+        if moved is None:
+            self._outcome.close(job_id)
+            raise MovedOnError(job_id)
+        self._journal.note(job_id, place.ticket.claim, event, **details)
+        if not fs.exists(moved.path):
+            self._journal.rewrite(job_id)
+        self._outcome.close(job_id)
+
+
+def released_hold(holds: object, *, is_admin: bool) -> str | None:
+    """Return which of a job's holds a release ends: an admin's first of all the admins', else the owner's.
+
+    None: there is none that whoever asks may end.
+    """
+    known = set(holds) if isinstance(holds, dict) else set()
+    mine = [kind for kind in (ADMINS, OWNERS) if kind in known and (is_admin or kind == OWNERS)]
+    return mine[0] if mine else None
+
+
+def only(place: Place, participle: str, *states: State) -> None:
+    """Refuse what cannot be done to a job in its state.
+
+    Raises
+    ------
+    UsageError
+        If it is in none of `states`.
+    """
+    if place.state not in states:
+        raise UsageError(
+            f"{place.ticket.job_id} is {place.state} and cannot be {participle}",
+            hint=f"that can be done to jobs that are {' or '.join(states)}",
+        )

@@ -1,0 +1,40 @@
+"""Jobs that were dropped and are not yet accepted, and whether a job has come to its end.
+
+Owns nothing; it looks at ``incoming/``, ``accepting/`` and at status records. Called by ``find``, by the
+server, and by whoever has to know whether a job that another one waits for is still to come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qtrl_spool import fs
+from qtrl_spool.job import DROP_SUFFIX, State, is_id, parse_priority
+from qtrl_spool.spool.accepting import parse_taken
+from qtrl_spool.spool.journal import read_status
+from qtrl_spool.spool.layout import DEFAULT_PRIORITY, Layout
+
+
+def unaccepted(layout: Layout) -> Iterator[tuple[str, int]]:
+    """Return id and priority of the drops that bear an id and are not accepted yet."""
+    for folder in ("", *fs.folders(layout.incoming)):
+        priority = parse_priority(folder) or (DEFAULT_PRIORITY, "")
+        for name in fs.names(layout.incoming / folder):
+            if name.endswith(DROP_SUFFIX) and is_id(name.removesuffix(DROP_SUFFIX)):
+                yield name.removesuffix(DROP_SUFFIX), priority[0]
+    for server in fs.folders(layout.accepting):
+        for name in fs.names(layout.accepting_by(server)):
+            taken = parse_taken(name)
+            if taken is not None:
+                yield taken.job_id, taken.priority
+
+
+def is_arriving(layout: Layout, full_id: str) -> bool:
+    """Return whether a drop of that id lies in ``incoming/`` or is being accepted."""
+    return any(each == full_id for each, _ in unaccepted(layout))
+
+
+def is_open(layout: Layout, full_id: str) -> bool:
+    """Return whether a job is known and has not come to its end yet."""
+    record = read_status(layout, full_id)
+    return is_arriving(layout, full_id) if record is None else not State(record["state"]).final
