@@ -107,7 +107,7 @@ _ID_PATTERN = (
     r"\d{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])-(?:[01]\d|2[0-3])(?:[0-5]\d){2}"
     r"-[a-z0-9]+(?:-[a-z0-9]+)*-[a-z0-9]{5}"
 )
-_ID = re.compile(_ID_PATTERN)
+_ID = re.compile(_ID_PATTERN, re.ASCII)
 _SLUG_LENGTH = 40
 
 
@@ -143,7 +143,9 @@ def date_of(job_id: str) -> str:
 
 
 _TICKET = re.compile(
-    rf"(?P<priority>\d+)-(?P<order>\d+)-(?P<id>{_ID_PATTERN})\.c(?P<claim>\d+)" + re.escape(TICKET_SUFFIX)
+    rf"(?P<priority>\d+)-(?P<order>\d+)(?:\.(?P<fraction>\d*[1-9]))?-(?P<id>{_ID_PATTERN})"
+    r"\.c(?P<claim>\d+)" + re.escape(TICKET_SUFFIX),
+    re.ASCII,
 )
 
 
@@ -161,17 +163,27 @@ class Ticket:
         Whose ticket it is.
     claim:
         How often it was claimed. Only grows: it fences a server that lost its claim.
+    fraction:
+        Digits behind the point of the order number, of a job that was moved before another one; the last
+        is no zero.
     """
 
     priority: int
     order: int
     job_id: str
     claim: int = 0
+    fraction: str = ""
 
     @property
     def name(self) -> str:
-        """The file name: ``50-000000012-20261123-101530-rabi-k3f9x.c0.qjob``."""
-        return f"{self.priority}-{self.order:09d}-{self.job_id}.c{self.claim}{TICKET_SUFFIX}"
+        """The file name: ``50-000000012-20261123-101530-rabi-k3f9x.c0.qjob``; or ``50-000000011.5-…``."""
+        order = f"{self.order:09d}" + (f".{self.fraction}" if self.fraction else "")
+        return f"{self.priority}-{order}-{self.job_id}.c{self.claim}{TICKET_SUFFIX}"
+
+    @property
+    def turn(self) -> tuple[int, int, str, str]:
+        """The whole ordering rule: priority, then order number, then id, if two servers gave one number."""
+        return self.priority, self.order, self.fraction, self.job_id
 
     def claimed(self) -> Ticket:
         """Return the ticket as the next claim names it."""
@@ -181,13 +193,18 @@ class Ticket:
         """Return the ticket at another priority; it keeps its order."""
         return replace(self, priority=priority)
 
+    def placed(self, order: int, fraction: str) -> Ticket:
+        """Return the ticket with another order number."""
+        return replace(self, order=order, fraction=fraction)
+
     @classmethod
     def parse(cls, name: str) -> Ticket | None:
         """Return the ticket of that file name, or None if it names none."""
         match = _TICKET.fullmatch(name)
         if match is None:
             return None
-        return cls(int(match["priority"]), int(match["order"]), match["id"], int(match["claim"]))
+        priority, order, claim = (int(match[each]) for each in ("priority", "order", "claim"))
+        return cls(priority, order, match["id"], claim, match["fraction"] or "")
 
 
 def final_name(state: State, claim: int) -> str:
@@ -195,7 +212,9 @@ def final_name(state: State, claim: int) -> str:
     return f"{state}.c{claim}{TICKET_SUFFIX}"
 
 
-_FINAL_NAME = re.compile(r"(?P<state>done|failed|cancelled)\.c(?P<claim>\d+)" + re.escape(TICKET_SUFFIX))
+_FINAL_NAME = re.compile(
+    r"(?P<state>done|failed|cancelled)\.c(?P<claim>\d+)" + re.escape(TICKET_SUFFIX), re.ASCII
+)
 
 
 def parse_final_name(name: str) -> tuple[State, int] | None:
@@ -204,7 +223,7 @@ def parse_final_name(name: str) -> tuple[State, int] | None:
     return None if match is None else (State(match["state"]), int(match["claim"]))
 
 
-_PRIORITY = re.compile(r"(?P<number>\d{1,6})(?:-(?P<label>[A-Za-z0-9][A-Za-z0-9_-]*))?")
+_PRIORITY = re.compile(r"(?P<number>\d{1,6})(?:-(?P<label>[A-Za-z0-9][A-Za-z0-9_-]*))?", re.ASCII)
 
 
 def parse_priority(folder: str) -> tuple[int, str] | None:

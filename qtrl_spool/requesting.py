@@ -114,9 +114,26 @@ class Steered:
         """Let a held job run; return the answer in words."""
         return self.ask("release", timeout=timeout)
 
-    def move(self, priority: str | int, *, timeout: float | None = ANSWER_TIMEOUT_S) -> str:
-        """Give the job another priority; it keeps its order among its equals. Return the answer in words."""
-        return self.ask("move", {"priority": priority}, timeout=timeout)
+    def move(
+        self,
+        priority: str | int | None = None,
+        *,
+        before: Steered | str | None = None,
+        timeout: float | None = ANSWER_TIMEOUT_S,
+    ) -> str:
+        """Give the job another priority, or another place; return the answer in words.
+
+        Parameters
+        ----------
+        priority:
+            The job keeps its order among its new equals.
+        before:
+            Instead: the job next before which it shall run, at that one's priority.
+        timeout:
+            As for all of these.
+        """
+        other = before.id if isinstance(before, Steered) else before
+        return self.ask("move", {"priority": priority, "before": other}, timeout=timeout)
 
     def _state(self) -> State:
         return State(find.status(self._layout, self.id)["state"])

@@ -50,7 +50,8 @@ def test_whatever_the_name_the_id_is_one(name: str, now: datetime, letters: str)
 @pytest.mark.parametrize(
     "text",
     ["", "rabi", "20261323-101530-rabi-k3f9x", "20261123-241530-rabi-k3f9x", "20261123-101530-k3f9x",
-     "20261123-101530-rabi-k3f9x/..", "20261123-101530-Rabi-k3f9x", "../20261123-101530-rabi-k3f9x"],
+     "20261123-101530-rabi-k3f9x/..", "२०२६1123-101530-rabi-k3f9x",
+     "20261123-101530-Rabi-k3f9x", "../20261123-101530-rabi-k3f9x"],
 )  # fmt: skip
 def test_what_is_no_id_is_told_apart(text: str) -> None:
     assert not is_id(text)

@@ -75,12 +75,21 @@ def release(jobs: tuple[str, ...], **how: Any) -> int:
 
 @click.command()
 @click.argument("job", metavar="JOB")
-@click.argument("priority", metavar="PRIORITY")
+@click.argument("priority", metavar="[PRIORITY]", required=False)
+@click.option("--before", metavar="OTHER", help="Next before this job, at its priority.")
 @_asking
-def move(job: str, priority: str, **how: Any) -> int:
-    """Give a waiting job another priority: 10, urgent or 10-urgent. It keeps its order among its equals."""
-    opened(how["spool"]).priority(priority)
-    return _each(lambda found, timeout: found.move(priority, timeout=timeout), (job,), **how)
+def move(job: str, priority: str | None, before: str | None, **how: Any) -> int:
+    """Give a waiting job another priority: 10, urgent or 10-urgent; or a place next before another job.
+
+    With a new priority it keeps its order among its equals. Both jobs of --before must be yours.
+    """
+    place = opened(how["spool"])
+    if (priority is None) == (before is None):
+        raise UsageError("move it where?", hint="name a priority, or a job with --before")
+    if priority is not None:
+        place.priority(priority)
+    other = None if before is None else place.job(before)
+    return _each(lambda found, timeout: found.move(priority, before=other, timeout=timeout), (job,), **how)
 
 
 # ---------------------------------------------------------------- the whole queue

@@ -19,7 +19,7 @@ KNOWS: Mapping[str, frozenset[str]] = {
     "cancel": frozenset({"now"}),
     "hold": frozenset({"reason"}),
     "release": frozenset(),
-    "move": frozenset({"priority"}),
+    "move": frozenset({"priority", "before"}),
     "pause": frozenset({"server", "reason"}),
     "resume": frozenset({"server"}),
     "config": frozenset({"base", "reason", "job"}),

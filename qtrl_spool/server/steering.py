@@ -141,6 +141,8 @@ class Steering:
         verb = verb_of(tree)
         if verb is None or not isinstance(tree, Mapping) or not is_id(str(tree[verb])):
             return False
+        if is_id(str(tree.get("before"))) and is_arriving(self._layout, str(tree["before"])):
+            return True
         place = find(self._layout, str(tree[verb]))
         if place is None:
             return is_arriving(self._layout, str(tree[verb]))

@@ -11,7 +11,7 @@ for other people's jobs, `NotFoundError`; `MovedOnError` if somebody else moved 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from qtrl_spool import fs
 from qtrl_spool.errors import NotAllowedError, NotFoundError, OperatorError, UsageError
@@ -20,7 +20,8 @@ from qtrl_spool.server.asking import Asked
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.spool.journal import Journal, read_events, read_status
 from qtrl_spool.spool.layout import Layout
-from qtrl_spool.spool.tickets import Place, Tickets, find
+from qtrl_spool.spool.orders import Order, between
+from qtrl_spool.spool.tickets import Place, Tickets, find, held, queued, running, turn
 
 WAITING = (State.QUEUED, State.PAUSED)
 
@@ -73,9 +74,9 @@ class JobVerbs:
             "move": self._move,
         }[asked.verb](place, asked)
 
-    def _place(self, asked: Asked) -> Place:
-        """Return where the job's ticket lies, if whoever asks may steer the job."""
-        job_id = asked.about
+    def _place(self, asked: Asked, job_id: str | None = None) -> Place:
+        """Return where a job's ticket lies, the one that is asked about if no other, if they may steer it."""
+        job_id = job_id or asked.about
         place = find(self._layout, job_id) if is_id(job_id) else None
         if place is None:
             record = read_status(self._layout, job_id) if is_id(job_id) else None
@@ -158,10 +159,15 @@ class JobVerbs:
     # ------------------------------------------------------------ move
 
     def _move(self, place: Place, asked: Asked) -> str:
-        if "priority" not in asked.tree:
-            raise UsageError("the request names no priority", hint="write {move: JOB, priority: urgent}")
-        priority = self._layout.priority(str(asked.tree["priority"]))
+        if ("priority" in asked.tree) == ("before" in asked.tree):
+            raise UsageError(
+                "the request must name either a priority or the job before which this one shall run",
+                hint="write {move: JOB, priority: urgent} or {move: JOB, before: OTHER}",
+            )
         only(place, "moved", *WAITING, State.HELD)
+        if "before" in asked.tree:
+            return self._move_before(place, self._other(asked), asked)
+        priority = self._layout.priority(str(asked.tree["priority"]))
         self._moved(
             place,
             lambda each: self._moves.reprioritize(each, priority),
@@ -171,6 +177,46 @@ class JobVerbs:
             request=asked.id,
         )
         return f"{place.ticket.job_id} has priority {priority} now"
+
+    def _other(self, asked: Asked) -> Place:
+        """Return where the job lies before which another one shall run: whoever asks must own it, too."""
+        other = self._place(asked, str(asked.tree["before"]))
+        if other.ticket.job_id == asked.about:
+            raise UsageError("a job cannot be moved before itself", hint="name another one")
+        only(other, "overtaken", *WAITING, State.HELD)
+        return other
+
+    def _move_before(self, place: Place, other: Place, asked: Asked) -> str:
+        """Give a job the place next before another one, by one rename."""
+        job_id, priority = place.ticket.job_id, other.ticket.priority
+        around = [each for each in self._around() if each.ticket.job_id != job_id]
+        said = f"{job_id} runs before {other.ticket.job_id} now, at priority {priority}"
+        if self._is_next_before(place, other, around):
+            return said
+        order = _next_before(other, around)
+        self._moved(
+            place,
+            lambda each: self._moves.reprioritize(each, priority, order),
+            "moved",
+            priority=priority,
+            before=other.ticket.job_id,
+            moved_by=asked.user,
+            request=asked.id,
+        )
+        return said
+
+    def _around(self) -> list[Place]:
+        """Return every ticket whose order number counts."""
+        return [*queued(self._layout), *held(self._layout), *running(self._layout)]
+
+    def _is_next_before(self, place: Place, other: Place, around: Iterable[Place]) -> bool:
+        """Whether no job runs between the two; a record that does not say so yet is put right."""
+        first, last = turn(place), turn(other)
+        if first[0] != last[0] or first > last or any(first < turn(each) < last for each in around):
+            return False
+        if self._journal.record(place.ticket.job_id)["priority"] != first[0]:
+            self._noted(place, "moved", priority=first[0])
+        return True
 
     def _noted(self, place: Place, event: str, **details: object) -> None:
         """Note what moves no ticket; a death before the record is written is put right like one in a move."""
@@ -216,3 +262,22 @@ def only(place: Place, participle: str, *states: State) -> None:
             f"{place.ticket.job_id} is {place.state} and cannot be {participle}",
             hint=f"that can be done to jobs that are {' or '.join(states)}",
         )
+
+
+def _next_before(other: Place, around: Iterable[Place]) -> Order:
+    """Return the order number next below another ticket's, and above the next smaller that anybody has.
+
+    Raises
+    ------
+    UsageError
+        If there is no room left between them.
+    """
+    upper = other.ticket.order, other.ticket.fraction
+    numbers = ((each.ticket.order, each.ticket.fraction) for each in around)
+    order = between(max((each for each in numbers if each < upper), default=(0, "")), upper)
+    if order is None:
+        raise UsageError(
+            f"too many jobs were moved before {other.ticket.job_id}: there is no order number left",
+            hint="move it before one of those, or wait until some have run",
+        )
+    return order

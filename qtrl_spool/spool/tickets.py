@@ -14,6 +14,7 @@ from pathlib import Path
 from qtrl_spool import fs
 from qtrl_spool.job import State, Ticket, final_name, parse_final_name, parse_priority
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.orders import Order
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class Place:
     server: str | None = None
 
 
-def turn(place: Place) -> tuple[int, int, str]:
-    """Return the sort key that holds the whole ordering rule: priority, then order of acceptance."""
-    return place.ticket.priority, place.ticket.order, place.ticket.job_id
+def turn(place: Place) -> tuple[int, int, str, str]:
+    """Return the sort key that holds the whole ordering rule: priority, then order number."""
+    return place.ticket.turn
 
 
 @dataclass(frozen=True)
@@ -185,11 +186,13 @@ class Tickets:
         """Move a waiting ticket to ``held/``."""
         return self._move(place, self._layout.held, place.ticket, State.HELD)
 
-    def reprioritize(self, place: Place, priority: int) -> Place | None:
-        """Give a waiting or a held ticket another priority; its order stays."""
-        if place.state is State.HELD:
-            return self._move(place, self._layout.held, place.ticket.at(priority), State.HELD)
-        return self.enqueue(place, priority)
+    def reprioritize(self, place: Place, priority: int, order: Order | None = None) -> Place | None:
+        """Give a waiting or a held ticket another priority; its order number stays, unless one is given."""
+        ticket = place.ticket.at(priority)
+        if order is not None:
+            ticket = ticket.placed(*order)
+        folder = self._layout.held if place.state is State.HELD else self.queue_folder(priority)
+        return self._move(place, folder, ticket, place.state)
 
     def finish(self, place: Place, state: State) -> Place | None:
         """Move a ticket to the job's home: the move that ends the job."""

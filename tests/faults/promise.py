@@ -20,7 +20,7 @@ import h5py
 from .tally import Tally
 
 _ID = r"\d{8}-\d{6}-[a-z0-9-]+-[a-z0-9]{5}"
-_TICKET = re.compile(rf"\d+-\d+-(?P<id>{_ID})\.c(?P<claim>\d+)\.qjob")
+_TICKET = re.compile(rf"\d+-\d+(?:\.\d+)?-(?P<id>{_ID})\.c(?P<claim>\d+)\.qjob")
 _FINAL = re.compile(r"(?P<state>done|failed|cancelled)\.c(?P<claim>\d+)\.qjob")
 ENDS = ("done", "failed", "cancelled", "rejected")
 

@@ -16,7 +16,7 @@ from typing import Any
 from qtrl_spool import Spool
 from qtrl_spool.errors import QtrlSpoolError
 from qtrl_spool.experiments import pi_no_pi
-from qtrl_spool.spool import requests
+from qtrl_spool.spool import requests, tickets
 from qtrl_spool.spool.layout import Layout
 
 from . import forked
@@ -135,6 +135,19 @@ def a_move(root: Path, work: Path) -> Ends:
     return Ends({job: "held"}, wrong)
 
 
+def a_new_place(root: Path, work: Path) -> Ends:
+    """A held job is moved before another one: it has one new number, whoever carries that out again."""
+    first, last = (submitted(root, hold=True) for _ in range(2))
+    _drained(root, work)
+    requests.send(Layout.of(root), {"move": last, "before": first}, "request.yaml")
+
+    def wrong() -> str | None:
+        order = [place.ticket.job_id for place in tickets.held(Layout.of(root))]
+        return _unanswered(root) or (None if order == [last, first] else f"the order is {order}")
+
+    return Ends({first: "held", last: "held"}, wrong)
+
+
 def a_resume(root: Path, work: Path) -> Ends:
     """A queue that was paused, with a job in it, is resumed."""
     requests.send(Layout.of(root), {"pause": "queue", "reason": "a visit"}, "pause.yaml")
@@ -185,6 +198,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         a_hold,
         a_release_of_one_hold,
         a_move,
+        a_new_place,
         a_resume,
         a_new_default,
         a_dead_server,
