@@ -14,7 +14,7 @@ from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from . import beds, forked, powercut, spools, storm, sweep
+from . import beds, forked, images, powercut, spools, storm, sweep
 from .tally import Tally, total
 
 
@@ -46,7 +46,19 @@ def cuts(options: argparse.Namespace, work: Path) -> Tally:
     return powercut.power_cuts(options.on, work / "cuts", work, options.n, options.seed, show)
 
 
-TRIALS = {"power-cuts": cuts, "kills": kills, "failed-calls": failed_calls, "deaths": deaths}
+def torn_images(options: argparse.Namespace, work: Path) -> Tally:
+    """Look at n crash images of a disk that reorders and tears."""
+    spools.template(work / "images", **options.settings)
+    return images.images(work / "images", work, options.n, options.seed, show)
+
+
+TRIALS = {
+    "torn-images": torn_images,
+    "power-cuts": cuts,
+    "kills": kills,
+    "failed-calls": failed_calls,
+    "deaths": deaths,
+}
 _shown: list[Tally] = []
 
 
