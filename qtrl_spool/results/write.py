@@ -22,13 +22,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool import __version__
 from qtrl_spool.axes import BATCHED, QUADRATURES, Batches, InMemory, Labelled
 from qtrl_spool.errors import InternalError
-from qtrl_spool.results import layout
+from qtrl_spool.results import layout, objects
 from qtrl_spool.results.chunks import LEVEL, Part, chunk_shape, deflated, put_contiguous
 from qtrl_spool.results.hdf5 import MemoryFile, put
 
@@ -178,8 +179,6 @@ def software() -> str:
     """Return the versions of what computes and writes a result, for its root attribute ``software``."""
     import platform
 
-    import h5py
-
     versions = f"qtrl-spool {__version__}, numpy {np.__version__}, h5py {h5py.__version__}"
     return f"{versions}, Python {platform.python_version()}"
 
@@ -214,12 +213,12 @@ def _scales(
 ) -> dict[str, _Scale]:
     name, unit, values = x_axis
     known = {
-        "readout": _Scale(_text(readouts), layout.DIMENSIONS["readout"], "1"),
-        "quadrature": _Scale(_text(QUADRATURES), layout.DIMENSIONS["quadrature"], "1"),
+        "readout": _Scale(objects.texts(readouts), layout.DIMENSIONS["readout"], "1"),
+        "quadrature": _Scale(objects.texts(QUADRATURES), layout.DIMENSIONS["quadrature"], "1"),
         "element": _Scale(np.asarray(values, np.float64), name, layout.unit(unit)),
     }
     for axis, labels in ({} if processed is None else processed.coordinates).items():
-        known[axis] = _Scale(_text(labels), "levels found together, first readout first", "1")
+        known[axis] = _Scale(objects.texts(labels), "levels found together, first readout first", "1")
     scales: dict[str, _Scale] = {}
     for variable_name, variable in variables.items():
         for axis, size in zip(variable.axes, variable.shape, strict=True):
@@ -238,8 +237,6 @@ def _write(
     texts: Mapping[str, str],
     compression: str | None,
 ) -> None:
-    import h5py
-
     memory = MemoryFile()
     places: dict[str, int] = {}
     with h5py.File(
@@ -250,86 +247,45 @@ def _write(
         alignment_threshold=_BIG_BYTES,
         alignment_interval=_PAGE_BYTES,
     ) as hdf5:
-        for name, value in attributes.items():
-            if value is not None:
-                hdf5.attrs[name] = _attribute(value)
-        for name, scale in scales.items():
-            _write_scale(hdf5, name, scale)
+        root = hdf5.id
+        objects.attributes(root, attributes)
+        made = {name: _write_scale(root, name, scale) for name, scale in scales.items()}
         for name, variable in variables.items():
             if variable.n_bytes < _BIG_BYTES:
-                dataset = hdf5.create_dataset(name, data=variable.values())
+                dataset = objects.full(root, name, variable.values())
             elif compression == GZIP:
-                dataset = _write_chunks(hdf5, name, variable, memory, file)
+                dataset = _write_chunks(root, name, variable, memory, file)
             else:
-                dataset = _set_apart(hdf5, name, variable)
-                places[name] = dataset.id.get_offset()
-            _describe(hdf5, dataset, variable)
+                dataset = objects.empty(root, name, variable.shape, variable.dtype)
+                places[name] = dataset.get_offset()
+            objects.attach(dataset, [made[axis] for axis in variable.axes])
+            told = {"long_name": variable.long_name, "units": variable.units}
+            objects.attributes(dataset, told | ({"dtype": "bool"} if variable.is_flag else {}))
         group = hdf5.create_group(layout.DOCUMENTS, track_order=True)
         for name, text in texts.items():
-            group.create_dataset(layout.variable_name(name, set()), data=text, dtype=h5py.string_dtype())
+            objects.text(group.id, layout.variable_name(name, set()), text)
     memory.copy_to(file)
     for name, place in places.items():
         variable = variables[name]
         put_contiguous(file, place, variable.parts(), variable.shape, variable.batched)
 
 
-def _set_apart(hdf5: Any, name: str, variable: _Variable) -> Any:
-    """Make a data set that has its place in the file, and that HDF5 writes nothing of."""
-    from h5py import h5d, h5p
-
-    creation = h5p.create(h5p.DATASET_CREATE)
-    creation.set_alloc_time(h5d.ALLOC_TIME_EARLY)
-    creation.set_fill_time(h5d.FILL_TIME_NEVER)
-    return hdf5.create_dataset(name, variable.shape, variable.dtype, dcpl=creation)
-
-
-def _write_chunks(hdf5: Any, name: str, variable: _Variable, memory: MemoryFile, file: BinaryIO) -> Any:
+def _write_chunks(root: Any, name: str, variable: _Variable, memory: MemoryFile, file: BinaryIO) -> Any:
     """Make a compressed data set whose chunks go into `file` as they come."""
     chunk = chunk_shape(variable.shape, variable.batched, variable.dtype.itemsize)
-    dataset = hdf5.create_dataset(
-        name,
-        variable.shape,
-        variable.dtype,
-        chunks=chunk,
-        shuffle=True,
-        compression=GZIP,
-        compression_opts=LEVEL,
-    )
+    dataset = objects.chunked(root, name, variable.shape, variable.dtype, chunk, LEVEL)
     for corner, data in deflated(variable.parts(), chunk, variable.batched):
-        dataset.id.write_direct_chunk(corner, data)
-        stored = dataset.id.get_chunk_info_by_coord(corner)
+        dataset.write_direct_chunk(corner, data)
+        stored = dataset.get_chunk_info_by_coord(corner)
         put(file, stored.byte_offset, memory.take(stored.byte_offset, stored.size))
     return dataset
 
 
-def _write_scale(hdf5: Any, name: str, scale: _Scale) -> None:
-    dataset = hdf5.create_dataset(name, data=scale.values)
-    dataset.make_scale(name)
-    dataset.attrs["long_name"] = scale.long_name
-    dataset.attrs["units"] = scale.units
-
-
-def _describe(hdf5: Any, dataset: Any, variable: _Variable) -> None:
-    for position, axis in enumerate(variable.axes):
-        dataset.dims[position].attach_scale(hdf5[axis])
-    dataset.attrs["long_name"] = variable.long_name
-    dataset.attrs["units"] = variable.units
-    if variable.is_flag:
-        dataset.attrs["dtype"] = "bool"
-
-
-def _attribute(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return _text(value)
-    if isinstance(value, bool):
-        return int(value)
-    return value
-
-
-def _text(values: Sequence[Any]) -> NDArray[Any]:
-    import h5py
-
-    return np.array([str(value) for value in values], dtype=h5py.string_dtype())
+def _write_scale(root: Any, name: str, scale: _Scale) -> Any:
+    dataset = objects.full(root, name, scale.values)
+    objects.scale(dataset, name)
+    objects.attributes(dataset, {"long_name": scale.long_name, "units": scale.units})
+    return dataset
 
 
 def _with_units(fits: Mapping[str, Mapping[str, Any]], x_unit: str) -> dict[str, Any]:
