@@ -203,8 +203,25 @@ def fingerprint(path: Path) -> str:
     return repr([(name, at.st_ino, at.st_size, at.st_mtime_ns) for name, at in seen if at is not None])
 
 
-def append_line(path: Path, line: str, *, durable: bool = True) -> None:
-    """Append one line; a line torn by an earlier death is closed first."""
+def mark_of(path: Path) -> str:
+    """Return a text that changes when a file is replaced, and stays when it is moved."""
+    at = facts(path)
+    return "" if at is None else f"{at.st_size} {at.st_mtime_ns}"
+
+
+def create(path: Path, *, durable: bool = True) -> None:
+    """Make an empty file of a durable name, unless there is a file already."""
+    with reporting("make", path):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644))
+    if durable:
+        sync_folder(path.parent)
+
+
+def append_line(path: Path, line: str, *, durable: bool = True, is_named: bool = False) -> None:
+    """Append one line; a line torn by an earlier death is closed first.
+
+    `is_named` says that the file is there, under a durable name: its folder need not be synced.
+    """
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     with reporting("append to", path):
         descriptor = os.open(path, flags, 0o644)
@@ -214,7 +231,7 @@ def append_line(path: Path, line: str, *, durable: bool = True) -> None:
             file.write(("\n" if torn else "").encode() + line.encode() + b"\n")
             if durable:
                 os.fsync(file.fileno())
-    if durable and size == 0:
+    if durable and size == 0 and not is_named:
         sync_folder(path.parent)
 
 

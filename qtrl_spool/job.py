@@ -63,6 +63,7 @@ class Move(StrEnum):
     RELEASE = "release"
     REPRIORITIZE = "move"
     REQUEUE = "requeue"
+    PAUSE = "pause"
     COMMIT = "commit"
     FAIL = "fail"
     CANCEL = "cancel"
@@ -82,6 +83,11 @@ MOVES: Mapping[tuple[State | None, Move], State] = {
     (State.RUNNING, Move.FAIL): State.FAILED,
     (State.RUNNING, Move.CANCEL): State.CANCELLED,
     (State.RUNNING, Move.REQUEUE): State.QUEUED,
+    (State.RUNNING, Move.PAUSE): State.PAUSED,
+    (State.PAUSED, Move.CLAIM): State.RUNNING,
+    (State.PAUSED, Move.HOLD): State.HELD,
+    (State.PAUSED, Move.REPRIORITIZE): State.PAUSED,
+    (State.PAUSED, Move.CANCEL): State.CANCELLED,
 }
 """Every move there is: (state before, move) → state after. A move that is not listed raises."""
 
@@ -276,6 +282,7 @@ _COPIED = {
     "moved": ("priority",),
     "claimed": ("server",),
     "started": ("attempt", "config_version"),
+    "resumed": ("attempt", "config_version"),
     "phase": ("phase",),
     "committed": ("result", "server"),
     "error": ("error", "retry_at"),
@@ -289,6 +296,7 @@ _STATE_AFTER = {
     "released": State.QUEUED,
     "claimed": State.RUNNING,
     "requeued": State.QUEUED,
+    "paused": State.PAUSED,
     "committed": State.DONE,
     "failed": State.FAILED,
     "cancelled": State.CANCELLED,
@@ -317,10 +325,13 @@ def with_event(record: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str,
     if kind == "accepted":
         new.update(accepted=at, progress=_progress(0, event.get("n_batches")))
     elif kind == "claimed":
-        new.update(phase="compiling", started=None, error=None, progress=_progress(0, _n_batches(new)))
-        new["retry_at"] = None
+        new.update(phase="compiling", error=None, retry_at=None)
     elif kind == "started":
         new.update(started=at, phase="acquiring", progress=_progress(0, event.get("n_batches")))
+    elif kind == "resumed":
+        new.update(phase="acquiring", progress=_progress(event.get("batch", 0), event.get("n_batches")))
+    elif kind == "paused":
+        new.update(server=None, progress=_progress(event.get("batch", 0), _n_batches(new)))
     elif kind == "requeued":
         new.update(server=None, started=None, progress=_progress(0, _n_batches(new)))
     elif kind == "committed":

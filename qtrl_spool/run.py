@@ -6,7 +6,7 @@
       → effective        merge the patch into a copy of the default
       → prepare          compile; everything that can be wrong is found here, before the hardware is touched
       → acquire          batch by batch, on a backend
-      → conclude         process, and build the result file in memory
+      → conclude         process, and write the result file, batch by batch
 
 Called by the server's worker and by ``check``. Touches no path of the spool. A failure stops the
 job at that step: a job whose sequence does not compile never reaches the backend.
@@ -19,17 +19,16 @@ import json
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qtrl_spool import __version__
-from qtrl_spool.axes import IQ_AXES, RAW_AXES, InMemory, Labelled
+from qtrl_spool.axes import BATCHED, IQ_AXES, RAW_AXES, Batches, Labelled
 from qtrl_spool.bundle import Bundle, dump_patch
 from qtrl_spool.config import AcquisitionSettings, Configuration
 from qtrl_spool.errors import (
-    AbortedError,
     BackendError,
     ConfigError,
     InternalError,
@@ -37,20 +36,21 @@ from qtrl_spool.errors import (
     SequenceError,
     did_you_mean,
 )
-from qtrl_spool.measurement import Measurement
+from qtrl_spool.measurement import Acquired, Capabilities, Measurement
 from qtrl_spool.sequence import Examined, Sequence, SequenceWrapper, raise_all, trigger_samples
 
 if TYPE_CHECKING:
     from qtrl_spool.backends import Backend
     from qtrl_spool.processing import Processed
+    from qtrl_spool.results.space import Need
 
 _READOUT = "Readout/R"
 
 MAX_SAMPLES = 2**24
 """Samples that a channel's memory holds for one element, where ``dac/max_samples`` does not say it."""
-MAX_DATA_BYTES = 2_000_000_000
-"""What one job's IQ points, and the raw traces if it keeps them, may take in the server's memory."""
-_IQ_BYTES, _RAW_BYTES = 8, 4
+MAX_MEMORY_BYTES = 1_000_000_000
+"""What one batch of a job may take in the server's memory, and what the labels of all its shots may."""
+_IQ_BYTES, _RAW_BYTES = 8, 8
 
 
 @dataclass(frozen=True)
@@ -82,20 +82,60 @@ class Prepared:
     settings: AcquisitionSettings
 
 
-@dataclass(frozen=True)
-class Acquisition:
-    """What a backend measured so far.
+class Data:
+    """What a backend measured so far: grows batch by batch; what is there never changes.
 
-    Attributes
+    Small data stay in memory, large ones go to the local disk, see `qtrl_spool.results.scratch`.
+
+    Parameters
     ----------
-    iq:
-        IQ points as demodulated, float32 [readout, repetition, element, trigger, quadrature].
-    raw:
-        Raw traces, if they are kept [quadrature, repetition, element, trigger, point].
+    need:
+        Bytes that the whole job will take, for which room is set apart; None if that is not known.
+
+    Raises
+    ------
+    StorageError
+        If the local disk has no room for them.
     """
 
-    iq: Labelled
-    raw: Labelled | None
+    def __init__(self, need: Need | None = None) -> None:
+        from qtrl_spool.results.scratch import Scratch
+
+        self._iq = Scratch(expected=0 if need is None else need.iq)
+        self._raw = Scratch(expected=0 if need is None else need.raw)
+
+    def append(self, iq: Labelled, raw: Labelled | None) -> None:
+        """Add a batch: IQ points as demodulated, axes `IQ_AXES`; traces if they are kept, axes `RAW_AXES`."""
+        if raw is not None:
+            self._raw.append(raw)
+        self._iq.append(iq)
+
+    @property
+    def n_batches(self) -> int:
+        """How many batches there are."""
+        return self._iq.n_batches
+
+    @property
+    def iq(self) -> Batches:
+        """The IQ points at this moment, apart from what will follow; there must be a batch."""
+        return self._iq.batches()
+
+    @property
+    def raw(self) -> Batches | None:
+        """The raw traces, if they are kept."""
+        return self._raw.batches() if self._raw.n_batches else None
+
+    def close(self) -> None:
+        """Give the room back; nothing can be read any longer."""
+        self._iq.close()
+        self._raw.close()
+
+
+def need_of(prepared: Prepared) -> Need:
+    """Return how much room the data of a job take."""
+    from qtrl_spool.results.space import need
+
+    return need(prepared.settings, len(prepared.readouts))
 
 
 def effective(bundle: Bundle, default: Configuration) -> Configuration:
@@ -145,22 +185,33 @@ def check(bundle: Bundle, default: Configuration) -> None:
 
 
 def _check_size(settings: AcquisitionSettings, n_readouts: int) -> None:
-    """Refuse a job whose data would not fit into the server's memory."""
-    n_shots = settings.n_reps * settings.n_batches * settings.n_elements * settings.n_triggers
-    n_bytes = n_shots * (n_readouts * _IQ_BYTES + settings.points * _RAW_BYTES * settings.keep_raw)
-    if n_bytes > MAX_DATA_BYTES:
-        raise ConfigError(
-            f"the job's data take {n_bytes / 1e9:.3g} GB, more than {MAX_DATA_BYTES / 1e9:.3g} GB: "
-            f"{settings.n_reps} repetitions x {settings.n_batches} batches x {settings.n_elements} elements "
-            f"x {settings.n_triggers} triggers x {n_readouts} readouts"
-            f"{', raw traces kept' if settings.keep_raw else ''}",
-            where="adc/acquisition_settings",
-            hint="lower n_reps or n_batches, or submit it in parts",
-        )
+    """Refuse a job that would not fit into the server's memory: one batch, and a few bytes for each shot."""
+    per_batch = settings.n_reps * settings.n_elements * settings.n_triggers
+    batch = per_batch * (n_readouts * _IQ_BYTES + settings.points * _RAW_BYTES * settings.keep_raw)
+    labels = per_batch * settings.n_batches * (n_readouts + 1)
+    for what, n_bytes in (("the data of one batch", batch), ("the labels of the shots", labels)):
+        if n_bytes > MAX_MEMORY_BYTES:
+            raise ConfigError(
+                f"{what} take {n_bytes / 1e9:.3g} GB of memory, more than {MAX_MEMORY_BYTES / 1e9:.3g} GB: "
+                f"{settings.n_reps} repetitions x {settings.n_batches} batches x {settings.n_elements} "
+                f"elements x {settings.n_triggers} triggers x {n_readouts} readouts"
+                f"{', raw traces kept' if settings.keep_raw else ''}",
+                where="adc/acquisition_settings",
+                hint="lower n_reps (raise n_batches instead), or submit it in parts",
+            )
 
 
-def prepare(bundle: Bundle, default: Configuration) -> Prepared:
+def prepare(bundle: Bundle, default: Configuration, capabilities: Capabilities | None = None) -> Prepared:
     """Merge, compile, and look at everything that the hardware or the chain would refuse.
+
+    Parameters
+    ----------
+    bundle:
+        What was submitted.
+    default:
+        The default configuration at the version that counts.
+    capabilities:
+        Of the instrument, where it is known.
 
     Raises
     ------
@@ -187,6 +238,8 @@ def prepare(bundle: Bundle, default: Configuration) -> Prepared:
     )
     _check_size(settings, len(readouts))
     _rehearse(bundle, config, readouts, settings.n_elements, settings.n_triggers)
+    if capabilities is not None:
+        _check_capabilities(capabilities, sequence, settings)
     return Prepared(
         bundle=bundle,
         config=config,
@@ -214,6 +267,35 @@ def _rehearse_any(bundle: Bundle, config: Configuration, readouts: tuple[str, ..
         with contextlib.suppress(ProcessingError):
             return _rehearse(bundle, config, readouts, n_elements, n_triggers)
     return _rehearse(bundle, config, readouts, n_elements, 3)
+
+
+def _check_capabilities(can: Capabilities, sequence: Sequence, settings: AcquisitionSettings) -> None:
+    """Refuse what the instrument cannot do."""
+    program = sequence.program
+    if can.n_channels is not None and program.n_channels > can.n_channels:
+        raise ConfigError(
+            f"the sequence plays on {program.n_channels} channels, the instrument has {can.n_channels}",
+            where="pulses",
+            hint="the pulses' channel numbers count from 0",
+        )
+    if can.sample_rates is not None and program.sample_rate not in can.sample_rates:
+        raise ConfigError(
+            f"the instrument cannot play {program.sample_rate:g} samples/s",
+            where="sample_rate",
+            hint=f"it can play {', '.join(f'{each:g}' for each in can.sample_rates)}",
+        )
+    if can.max_samples is not None and program.n_samples > can.max_samples:
+        raise ConfigError(
+            f"an element has {program.n_samples} samples, the instrument's memory holds {can.max_samples}",
+            where="dac",
+            hint="shorten the sequence, or lower the sample rate",
+        )
+    if settings.keep_raw and "raw" not in can.data:
+        raise ConfigError(
+            "raw traces are to be kept, which the instrument does not return",
+            where="adc/acquisition_settings/keep_raw",
+            hint="set it to false",
+        )
 
 
 def _triggers(
@@ -259,54 +341,67 @@ def _readouts(
 def acquire(
     prepared: Prepared,
     backend: Backend,
-    plan: Any,
+    data: Data,
     *,
-    stopping: Callable[[], bool],
+    halting: Callable[[], bool],
     aborting: Callable[[], bool],
-    on_batch: Callable[[int, Callable[[], Acquisition]], None],
-) -> Acquisition:
-    """Acquire all batches.
+    on_batch: Callable[[int], None],
+) -> bool:
+    """Acquire the batches that `data` still lacks.
 
     Parameters
     ----------
     prepared:
         The job.
     backend:
-        Connected.
-    plan:
-        What its `prepare` made of the job.
-    stopping:
+        Armed with its plan.
+    data:
+        What was measured before; grows.
+    halting:
         Asked before each batch: whether to stop between batches.
     aborting:
         Asked by the backend while it acquires: whether to stop at once.
     on_batch:
-        Called after each batch with the number of batches acquired and a function that returns
-        all data so far.
+        Called after each batch with the number of batches that are there.
+
+    Returns
+    -------
+    bool
+        Whether all batches are there; False if it halted.
 
     Raises
     ------
     AbortedError
-        If it was told to stop.
+        If the backend was told to stop in the midst of a batch.
     BackendError
         If the backend failed or returned data of another shape than it was asked for.
     """
-    settings = prepared.settings
-    backend.arm(plan)
-    parts: list[Acquisition] = []
-    for batch in range(settings.n_batches):
-        if stopping():
-            raise AbortedError(f"stopped after {batch} of {settings.n_batches} batches")
+    for batch in range(data.n_batches, prepared.settings.n_batches):
+        if halting():
+            return False
         acquired = backend.acquire(batch, aborting)
-        parts.append(_checked(acquired.iq, acquired.raw, prepared))
-        on_batch(batch + 1, lambda: _joined(parts))
-    return _joined(parts)
+        data.append(*_checked(acquired, prepared))
+        on_batch(batch + 1)
+    return True
 
 
-def measurement(prepared: Prepared) -> Measurement:
-    """Return what a backend is asked to measure."""
+def measurement(prepared: Prepared, seed: int | None = None) -> Measurement:
+    """Return what a backend is asked to measure; `seed` is that of a job which goes on after a pause."""
     return Measurement(
-        prepared.sequence.program, prepared.config, prepared.settings, prepared.triggers, prepared.readouts
+        prepared.sequence.program,
+        prepared.config,
+        prepared.settings,
+        prepared.triggers,
+        prepared.readouts,
+        seed,
     )
+
+
+def in_batches(iq: Labelled, prepared: Prepared) -> list[Labelled]:
+    """Return points as the batches in which they were acquired; what fills no batch is left out."""
+    at, n_reps = iq.axis(BATCHED), prepared.settings.n_reps
+    parts = np.split(iq.values, range(n_reps, iq.size(BATCHED), n_reps), axis=at)
+    return [Labelled(part, iq.axes) for part in parts if part.shape[at] == n_reps]
 
 
 def seed_of(plan: Any) -> dict[str, int]:
@@ -315,38 +410,50 @@ def seed_of(plan: Any) -> dict[str, int]:
     return {} if seed is None else {"seed": int(seed)}
 
 
-def _checked(iq: Labelled | None, raw: Labelled | None, prepared: Prepared) -> Acquisition:
+def _checked(acquired: object, prepared: Prepared) -> tuple[Labelled, Labelled | None]:
+    """Return the IQ points of a batch, and the traces if they are kept; a backend may return anything."""
+    if not isinstance(acquired, Acquired):
+        raise BackendError(f"the backend returned {type(acquired).__name__}, expected Acquired")
+    settings, raw = prepared.settings, acquired.raw
+    shots = settings.n_reps, settings.n_elements, settings.n_triggers
+    if raw is not None:
+        _check_shape("traces", raw, RAW_AXES, (2, *shots, settings.points))
+    iq = acquired.iq if acquired.iq is not None else _demodulated(raw, prepared)
+    _check_shape("IQ points", iq, IQ_AXES, (len(prepared.readouts), *shots, 2))
+    if not np.isfinite(iq.values).all():
+        n_bad = int((~np.isfinite(iq.values)).sum())
+        raise BackendError(
+            f"the backend returned {n_bad} of {iq.values.size} IQ values that are no finite numbers",
+            hint="look at the instrument: a digitizer that saturates or loses data",
+        )
+    if settings.keep_raw and raw is None:
+        raise BackendError(
+            "raw traces are to be kept, and the backend returned none", hint="set keep_raw: false"
+        )
+    return iq, raw if settings.keep_raw else None
+
+
+def _demodulated(raw: Labelled | None, prepared: Prepared) -> Labelled:
     from qtrl_spool.processing import demodulate
 
-    settings = prepared.settings
-    if iq is None:
-        if raw is None:
-            raise BackendError("the backend returned neither raw traces nor IQ points")
-        iq = demodulate(raw, prepared.config.adc, prepared.readouts)
-    expected = (
-        len(prepared.readouts), settings.n_reps, settings.n_elements, settings.n_triggers, 2,
-    )  # fmt: skip
-    if iq.axes != IQ_AXES or iq.values.shape != expected:
+    if raw is None:
+        raise BackendError("the backend returned neither raw traces nor IQ points")
+    return demodulate(raw, prepared.config.adc, prepared.readouts)
+
+
+def _check_shape(what: str, data: Labelled, axes: tuple[str, ...], shape: tuple[int, ...]) -> None:
+    if data.axes != axes or data.values.shape != shape:
         raise BackendError(
-            f"the backend returned IQ points {dict(zip(iq.axes, iq.values.shape, strict=True))}, "
-            f"expected {dict(zip(IQ_AXES, expected, strict=True))}"
+            f"the backend returned {what} {dict(zip(data.axes, data.values.shape, strict=True))}, "
+            f"expected {dict(zip(axes, shape, strict=True))}",
+            hint="a digitizer that lost triggers returns too few",
         )
-    if not np.isfinite(iq.values).all():
-        raise BackendError("the backend returned IQ points that are no finite numbers")
-    return Acquisition(iq, raw if settings.keep_raw else None)
-
-
-def _joined(parts: list[Acquisition]) -> Acquisition:
-    iq = np.concatenate([part.iq.values for part in parts], axis=IQ_AXES.index("repetition"))
-    raws = [part.raw.values for part in parts if part.raw is not None]
-    raw = Labelled(np.concatenate(raws, axis=RAW_AXES.index("repetition")), RAW_AXES) if raws else None
-    return Acquisition(Labelled(iq, IQ_AXES), raw)
 
 
 def conclude(
-    prepared: Prepared, data: Acquisition, identity: Mapping[str, Any], *, partial: bool = False
-) -> bytes:
-    """Process what was acquired and return the whole result file as bytes.
+    prepared: Prepared, data: Data, identity: Mapping[str, Any], *, partial: bool = False
+) -> Callable[[BinaryIO], None]:
+    """Process what was acquired; return what writes the whole result into an empty file.
 
     Parameters
     ----------
@@ -365,33 +472,40 @@ def conclude(
         If a step of the chain cannot do what it is told (not for a partial result).
     """
     from qtrl_spool.results import layout
-    from qtrl_spool.results.write import image
+    from qtrl_spool.results.write import write
 
-    return image(
-        iq=data.iq,
-        raw=None if partial else data.raw,
-        processed=_processed(prepared, data, partial=partial),
-        readouts=prepared.readouts,
-        x_axis=_x_axis(prepared.wrapper),
-        identity={**_provenance(prepared), **identity},
-        documents={
-            layout.SEQUENCE: json.dumps(prepared.wrapper.to_dict(), separators=(",", ":")),
-            layout.PATCH: dump_patch(prepared.bundle.patch),
-            layout.JOB: dump_patch(prepared.bundle.manifest.to_dict()),
-            layout.CONFIG: prepared.config.dump(),
-            layout.DEFAULT: json.dumps(prepared.config.files(), ensure_ascii=False),
-        },
-    )
+    iq = data.iq
+    processed = _processed(prepared, iq, partial=partial)
+
+    def written(file: BinaryIO) -> None:
+        write(
+            file,
+            iq=iq,
+            raw=None if partial else data.raw,
+            processed=processed,
+            readouts=prepared.readouts,
+            x_axis=_x_axis(prepared.wrapper),
+            identity={**_provenance(prepared), **identity},
+            documents={
+                layout.SEQUENCE: json.dumps(prepared.wrapper.to_dict(), separators=(",", ":")),
+                layout.PATCH: dump_patch(prepared.bundle.patch),
+                layout.JOB: dump_patch(prepared.bundle.manifest.to_dict()),
+                layout.CONFIG: prepared.config.dump(),
+                layout.DEFAULT: json.dumps(prepared.config.files(), ensure_ascii=False),
+            },
+        )
+
+    return written
 
 
-def _processed(prepared: Prepared, data: Acquisition, *, partial: bool) -> Processed | None:
+def _processed(prepared: Prepared, iq: Batches, *, partial: bool) -> Processed | None:
     from qtrl_spool.processing import process
 
     if not prepared.bundle.manifest.processing:
         return None
     with contextlib.suppress(*((ProcessingError,) if partial else ())):
         x_axis = np.asarray(prepared.wrapper.x_axis)
-        return process(InMemory((data.iq,)), prepared.config.adc, readouts=prepared.readouts, x_axis=x_axis)
+        return process(iq, prepared.config.adc, readouts=prepared.readouts, x_axis=x_axis)
     return None
 
 

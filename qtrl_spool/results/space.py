@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _IQ_BYTES = 8
 _FIXED_BYTES = 1_000_000
-_WORTH_A_FILE = 16_000_000
+WORTH_A_FILE = 16_000_000
 """Less than this is only looked for: the result is kept in memory until there is room for it."""
 _RESERVED = re.compile(r"\.result\.c(?P<claim>\d+)\.h5\.reserved")
 
@@ -146,7 +146,7 @@ def reserve(path: Path, n_bytes: int, *, promised: int = 0) -> Reservation:
     said = shortage(path.parent, n_bytes, promised=promised)
     if said is not None:
         raise StorageError(said, hint="free some space")
-    if n_bytes < _WORTH_A_FILE:
+    if n_bytes < WORTH_A_FILE:
         return Reservation(n_bytes)
     try:
         if fs.reserve(into, n_bytes):

@@ -104,7 +104,7 @@ class Acceptance:
     def _accept(self, path: Path, taken: Taken, whole: drops.Whole) -> None:
         bundle = whole.bundle
         held = bundle.manifest.hold
-        ticket = Ticket(taken.priority, self._next_order(), taken.job_id)
+        ticket = Ticket(taken.priority, self.next_order(), taken.job_id)
         self._journal.open_home(taken.job_id)
         if not self._is_noted(taken.job_id):
             self._note_acceptance(path, taken, whole)
@@ -173,7 +173,8 @@ class Acceptance:
         """Learn the highest order number of any ticket: the next is higher, also than any given here."""
         self._last_order = max(self._last_order, order)
 
-    def _next_order(self) -> int:
+    def next_order(self) -> int:
+        """Return the next order number."""
         self._last_order += 1
         return self._last_order
 

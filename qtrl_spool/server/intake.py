@@ -102,6 +102,11 @@ class Intake:
             for path, reason in self._box.waiting.items()
         ]
 
+    def next_order(self) -> int:
+        """Return an order number behind all that wait."""
+        self._acceptance.go_on_from(self._index.highest_order)
+        return self._acceptance.next_order()
+
     # ------------------------------------------------------------ look
 
     def scan(self) -> int:

@@ -2,11 +2,12 @@
 
 ::
 
-    reports of the worker → drops → requests → configuration → claim → queue.json, heartbeat
+    drops → requests → configuration → dead servers → reports, next job → queue.json, heartbeat
 
-Each step looks at the spool afresh. The loop alone changes states; the worker thread only runs the
-job and reports. When the storage fails in one stage, the others go on and that one is tried again later; the
-trouble is said in the heartbeat, in the log and in ``queue.json``. A running acquisition goes on.
+Each step looks at the spool afresh. The loop alone changes states, but for the claim, which the stage
+that acquires makes itself; the stages of the `Pipeline` only run jobs and report. When the storage
+fails in one stage, the others go on and that one is tried again later; the trouble is said in the
+heartbeat, in the log and in ``queue.json``. A running acquisition goes on.
 """
 
 from __future__ import annotations
@@ -29,13 +30,12 @@ from qtrl_spool.server.board import Board
 from qtrl_spool.server.instrument import lock_of
 from qtrl_spool.server.intake import Intake
 from qtrl_spool.server.outcome import Outcome
+from qtrl_spool.server.pipeline import Names, Pipeline
 from qtrl_spool.server.recovery import Watch, recover, take_over
 from qtrl_spool.server.roll import Choice, Roll
-from qtrl_spool.server.running import Running
 from qtrl_spool.server.standby import Charge, Me, has_work, in_charge
 from qtrl_spool.server.steering import Steering, login_name
 from qtrl_spool.server.wake import Wake
-from qtrl_spool.server.worker import Worker
 from qtrl_spool.spool import servers, tickets
 from qtrl_spool.spool.index import Index
 from qtrl_spool.spool.journal import Journal
@@ -116,19 +116,19 @@ class Server:
             self._wake.was_renamed,
         )
         self._watch = Watch(layout, name, self.settings.lease_s)
-        self._worker = Worker(make_backend, self._wake.set, durable=durable)
-        self._running = Running(
+        self._pipeline = Pipeline(
             layout,
+            self.settings,
             self._journal,
             self._moves,
             self._outcome,
-            self._worker,
-            name,
-            backend_name,
             self._store,
             Choice(self._index, self._roll),
+            Names(name, self.instrument, backend_name),
+            make_backend,
+            self._wake.set,
+            self._intake.next_order,
         )
-        self._running.instrument = self.instrument
         self._beat_at = -_BEAT_EVERY_S
         self._beat: dict[str, Any] = {}
         self._board = Board(layout, self._journal, self._index, self._roll, name)
@@ -136,6 +136,7 @@ class Server:
         self._config_refused: str | None = None
         self._warned_of: int | None = None
         self._stop_asked_at: float | None = None
+        self._stops = 0
         self._started = utc(datetime.now(UTC))
 
     # ------------------------------------------------------------ life
@@ -160,7 +161,7 @@ class Server:
             self._make_room()
             self._charge.inherit(self._take_over)
             recover(self.layout, self._outcome, self.name)
-            self._worker.begin()
+            self._pipeline.begin()
             _log.info("server %r serves %s with backend %r", self.name, self.layout.root, self._backend_name)
             self._watching = watching.watch(
                 self.layout, self.settings, self._wake, self._watched(), events=self._events
@@ -180,17 +181,17 @@ class Server:
         fs.make_folder(self.layout.claimed_by(self.name))
 
     def stop(self) -> None:
-        """Ask the server to end: the running job stops after its batch and goes back to the queue.
+        """Ask the server to end: the running job pauses after its batch and goes on at the next start.
 
         Asked again, or after a grace of 10 s, the batch is given up. Safe in a signal handler.
         """
-        self._running.stop(at_once=self._stop_asked_at is not None)
+        self._stops += 1
         self._stop_asked_at = self._stop_asked_at or time.monotonic()
         self._wake.set()
 
     def _close(self) -> None:
         self._wake.stop()
-        self._worker.end(timeout=_STOP_GRACE_S)
+        self._pipeline.end(timeout=_STOP_GRACE_S)
         try:
             self._write_heartbeat(stopped=True)
             self._write_snapshot(at_once=True)
@@ -202,7 +203,7 @@ class Server:
         return self._stop_asked_at is not None or (self._drain and not has_work(self.layout))
 
     def _over(self) -> bool:
-        if self._running.job_id is not None:
+        if not self._pipeline.is_idle:
             return False
         if self._stop_asked_at is not None:
             return True
@@ -232,19 +233,18 @@ class Server:
         self._look_after_instrument()
         stages = (
             self._make_room,
-            self._running.take_reports,
             self._accept_drops,
             self._answer_requests,
             self._refresh_config,
             self._take_over_dead,
-            self._claim_next,
             self._look_at_clock,
+            self._pipeline.step,
             self._write_heartbeat,
             self._write_snapshot,
         )
         self._note_trouble([said for stage in stages if (said := _trouble_in(stage))])
         unsettled = self._intake.recheck_after_s is not None or self._steering.recheck_after_s is not None
-        self._busy = self._moved or unsettled or self._running.job_id is not None
+        self._busy = self._moved or unsettled or self._pipeline.is_waiting
 
     def _look_after_instrument(self) -> None:
         """Let go of the instrument at once if another server has its lock."""
@@ -252,7 +252,7 @@ class Server:
             if self._charge is not None:
                 self._charge.look_after()
         except OperatorError:
-            self._running.stop(at_once=True)
+            self._pipeline.stop(at_once=True)
             raise
 
     def _note_trouble(self, troubles: list[str]) -> None:
@@ -270,18 +270,14 @@ class Server:
     def _answer_requests(self) -> None:
         self._moved |= bool(self._steering.scan())
 
-    def _claim_next(self) -> None:
-        if self._stop_asked_at is None:
-            self._moved |= self._running.claim_next()
-
     def _look_at_clock(self) -> None:
-        """Give the batch up when a stop was asked for and the grace is over, or the job took too long."""
+        """Stop the running job when that was asked for; give its batch up when the grace is over."""
         if self._stop_asked_at is not None:
-            self._running.stop(at_once=time.monotonic() - self._stop_asked_at > _STOP_GRACE_S)
-        self._running.look_at_clock()
+            is_late = time.monotonic() - self._stop_asked_at > _STOP_GRACE_S
+            self._pipeline.stop(at_once=is_late or self._stops > 1)
 
     def _cancel_running(self, job_id: str, why: str, at_once: bool) -> None:
-        self._running.cancel(job_id, why, at_once)
+        self._pipeline.cancel(job_id, why, at_once)
 
     def _refresh_config(self) -> None:
         refused = self._store.refresh(now=self._journal.now())
@@ -330,13 +326,15 @@ class Server:
             "version": __version__,
             "started": self._started,
             "stopped": stopped,
-            "running": self._running.job_id,
+            "running": self._pipeline.job_id,
+            "unwell": self._pipeline.illness,
+            "announced_bytes": self._pipeline.announced_bytes,
             "config_version": self._store.current().version,
             "config_refused": self._config_refused,
             "instrument": self.instrument,
             "standby": False,
             "watching": self._watching,
-            "trouble": self._troubles[0] if self._troubles else None,
+            "trouble": self._troubles[0] if self._troubles else self._pipeline.trouble,
         }
 
 

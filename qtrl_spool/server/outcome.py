@@ -30,6 +30,7 @@ from qtrl_spool.spool.journal import (
     cancel_asked_for,
     claimed_result,
     n_attempts,
+    paused_at,
 )
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.tickets import Place, Tickets, find
@@ -132,6 +133,22 @@ class Outcome:
         _log.info("%s goes back to the queue: %s", job_id, why)
         return True
 
+    def pause(
+        self, place: Place, why: str, *, batch: int, n_batches: int | None, order: int | None = None
+    ) -> bool:
+        """Give a job that keeps what it measured back to the queue; False if the claim was lost.
+
+        The event comes first: a death in between is mended as a pause. `order` puts it behind others.
+        """
+        job_id, claim = place.ticket.job_id, place.ticket.claim
+        if not paused_at(self._layout, job_id, claim):
+            self._journal.note(job_id, claim, "paused", why=why, reason=why, batch=batch, n_batches=n_batches)
+        if self._moves.enqueue(place, order=order) is None:
+            return self.lose(place)
+        self.close(job_id)
+        _log.info("%s pauses after %d batches: %s", job_id, batch, why)
+        return True
+
     def retry(self, place: Place, error: QtrlSpoolError, details: str) -> bool:
         """Give a job that failed on the backend back to the queue; its manifest allows another attempt."""
         note = {"error": error.record(), "traceback": details}
@@ -142,6 +159,9 @@ class Outcome:
         """Do with an interrupted job what was asked for: cancel it, let it fail, or queue it again."""
         job_id = place.ticket.job_id
         asked = cancel_asked_for(self._layout, job_id)
+        if asked is None and paused_at(self._layout, job_id, place.ticket.claim):
+            progress = self._journal.record(job_id)["progress"]
+            return self.pause(place, why, batch=progress["batch"], n_batches=progress["n_batches"])
         attempts = n_attempts(self._layout, job_id)
         if asked is not None:
             return self.cancel(place, asked)
@@ -204,7 +224,9 @@ class Outcome:
         if place.state is State.DONE:
             if record["state"] != State.DONE or not fs.exists(self._layout.home(job_id) / RESULT):
                 self._publish(place)
-        elif record["state"] != place.state:
+        elif record["state"] != place.state and not (
+            record["state"] == State.PAUSED and place.state is State.QUEUED
+        ):
             self._journal.note(job_id, place.ticket.claim, **self._repair(place, record))
         self.close(job_id)
 

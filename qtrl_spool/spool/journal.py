@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,21 +38,32 @@ def read_events(layout: Layout, job_id: str) -> list[dict[str, Any]]:
     """Return all events of a job in the order in which they happened; a torn line is left out."""
     home = layout.home(job_id)
     logs = [name for name in fs.names(home) if name.startswith("events.c") and name.endswith(".jsonl")]
+    return [event for name in sorted(logs, key=_claim_of) for event in _events_in(home / name)]
+
+
+def _events_in(log: Path) -> list[dict[str, Any]]:
     events = []
-    for name in sorted(logs, key=_claim_of):
-        for line in (fs.read(home / name) or b"").splitlines():
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(event, dict) and "event" in event:
-                events.append(event)
+    for line in (fs.read(log) or b"").splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and "event" in event:
+            events.append(event)
     return events
 
 
 def n_attempts(layout: Layout, job_id: str) -> int:
     """Return how often a job's execution was started."""
     return sum(event["event"] == "started" for event in read_events(layout, job_id))
+
+
+def paused_at(layout: Layout, job_id: str, claim: int) -> bool:
+    """Return whether the claim of that number ended with a pause: its data wait to be gone on with."""
+    name = f"events.c{claim}.jsonl"
+    kinds = [event["event"] for event in _events_in(layout.home(job_id) / name)]
+    ends = [kind for kind in kinds if kind in {"paused", "requeued", "started", "resumed", "failed"}]
+    return bool(ends) and ends[-1] == "paused"
 
 
 def cancel_asked_for(layout: Layout, job_id: str) -> str | None:
@@ -108,10 +119,35 @@ class Journal:
 
     def note(self, job_id: str, claim: int, event: str, **details: Any) -> dict[str, Any]:
         """Append one event and replace the status record; return the record."""
-        entry = {"at": self.now(), "event": event, "by": self._server, **details}
+        entry = self.entry(event, **details)
+        self.append(job_id, claim, [entry])
+        return self.absorb(job_id, [entry])
+
+    def entry(self, event: str, **details: Any) -> dict[str, Any]:
+        """Return an event of this moment; it is not written yet."""
+        return {"at": self.now(), "event": event, "by": self._server, **details}
+
+    def append(
+        self, job_id: str, claim: int, entries: Iterable[Mapping[str, Any]], *, is_open: bool = False
+    ) -> None:
+        """Append events in one write; any thread may, the record is left to `absorb`.
+
+        `is_open` says that the file was made by `open_log`.
+        """
         log = self._layout.home(job_id) / f"events.c{claim}.jsonl"
-        fs.append_line(log, json.dumps(entry, ensure_ascii=False), durable=self._durable)
-        return self._write(job_id, with_event(self.record(job_id), entry))
+        lines = "\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
+        fs.append_line(log, lines, durable=self._durable, is_named=is_open)
+
+    def absorb(self, job_id: str, entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """Replace the status record by what it is after events that are written; return it."""
+        record = self.record(job_id)
+        for entry in entries:
+            record = with_event(record, entry)
+        return self._write(job_id, record)
+
+    def open_log(self, job_id: str, claim: int) -> None:
+        """Make the file that a claim's events will go to, so that the first of them is quick."""
+        fs.create(self._layout.home(job_id) / f"events.c{claim}.jsonl", durable=self._durable)
 
     def progress(self, job_id: str, batch: int, n_batches: int) -> None:
         """Write how far a running job is; this is no event.

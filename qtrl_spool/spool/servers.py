@@ -117,6 +117,12 @@ def heartbeats(layout: Layout) -> list[dict[str, Any]]:
     return [beat for beat in found if beat is not None and beat.get("format") == FORMAT]
 
 
+def announced(layout: Layout, *, besides: str) -> int:
+    """Return how many bytes the servers, but for one, say that they are going to write."""
+    beats = [beat for beat in heartbeats(layout) if beat.get("name") != besides and not beat.get("stopped")]
+    return sum(max(0, each) for beat in beats if isinstance(each := beat.get("announced_bytes"), int))
+
+
 def write_heartbeat(layout: Layout, beat: Mapping[str, Any]) -> None:
     """Replace a server's heartbeat; it need not survive a power cut."""
     fs.replace_json(layout.heartbeat(beat["name"]), {"format": FORMAT, **beat}, durable=False)

@@ -8,7 +8,7 @@ Fails: a ticket that somebody else moved first is no error: the move returns Non
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qtrl_spool import fs
@@ -171,15 +171,37 @@ class Tickets:
         self._durable = durable
         self._moved = moved
 
+    def claimed(self, place: Place, server: str) -> Place:
+        """Return where a claim by `server` would put a waiting ticket: under its next claim number."""
+        ticket = place.ticket.claimed()
+        return Place(ticket, self._layout.claimed_by(server) / ticket.name, State.RUNNING, server)
+
     def claim(self, place: Place, server: str) -> Place | None:
         """Move a waiting ticket to ``running/<server>/`` under its next claim number."""
-        folder = self._layout.claimed_by(server)
-        fs.make_folder(folder)
-        return self._move(place, folder, place.ticket.claimed(), State.RUNNING, server)
+        mine = self.rename(place, server, durable=self._durable)
+        self._moved(place, mine)
+        return mine
 
-    def enqueue(self, place: Place, priority: int | None = None) -> Place | None:
-        """Move a ticket to ``queue/``: a release, a new priority, or back from ``running/``."""
+    def rename(self, place: Place, server: str, *, durable: bool = False) -> Place | None:
+        """Claim a ticket by the rename alone, which any thread may; `settle` makes the rest true."""
+        mine = self.claimed(place, server)
+        return mine if fs.move(place.path, mine.path, durable=durable) else None
+
+    def settle(self, place: Place, mine: Place | None) -> None:
+        """Make a claim by `rename` survive a power cut, and tell of it; None if it was lost."""
+        self._moved(place, mine)
+        if mine is not None and self._durable:
+            fs.sync_folder(mine.path.parent)
+            if place.path.parent.is_dir():
+                fs.sync_folder(place.path.parent)
+
+    def enqueue(self, place: Place, priority: int | None = None, order: int | None = None) -> Place | None:
+        """Move a ticket to ``queue/``: a release, a new priority, or back from ``running/``.
+
+        `order` gives it another place in its priority: behind all that wait, after a time slice.
+        """
         ticket = place.ticket if priority is None else place.ticket.at(priority)
+        ticket = ticket if order is None else replace(ticket, order=order)
         return self._move(place, self.queue_folder(ticket.priority), ticket, State.QUEUED)
 
     def hold(self, place: Place) -> Place | None:

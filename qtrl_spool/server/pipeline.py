@@ -1,0 +1,498 @@
+"""The jobs in the hands of one server: which is next, which acquires, which are being written.
+
+::
+
+    queue/ ──choose──▶ Preparing ──ready──▶ Acquiring ──data──▶ Finishing ──▶ done
+               ▲                              │  ▲
+               └──────── paused ◀─────────────┘  └── claim: one rename, by the second stage
+
+The main loop calls `step`: take the reports, then `choose` again. The next job is prepared before it is
+claimed, so what was made ready is simply thrown away when something more urgent, another bundle or a
+new configuration comes. Before anything is written about a claimed job, its ticket is looked for where
+the claim put it: if it is no longer there, another server took the job over, and this one writes
+nothing more. Fails with `StorageError`; the same step is then tried again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from qtrl_spool import fs, run
+from qtrl_spool.backends import Backend
+from qtrl_spool.config import ConfigStore
+from qtrl_spool.errors import InternalError, StorageError
+from qtrl_spool.results import space
+from qtrl_spool.server import orders
+from qtrl_spool.server.acquiring import Acquiring
+from qtrl_spool.server.choosing import Choosing, Names
+from qtrl_spool.server.ending import Cause, Ending, Kind
+from qtrl_spool.server.finishing import Finishing, Keep, Result
+from qtrl_spool.server.orders import Execution, Order, Ready
+from qtrl_spool.server.outcome import Outcome
+from qtrl_spool.server.patience import BESIDES_S, Now, hung, overdue
+from qtrl_spool.server.preparing import Preparing
+from qtrl_spool.server.roll import Choice
+from qtrl_spool.server.stage import Reports
+from qtrl_spool.spool import servers, tickets
+from qtrl_spool.spool.journal import Journal, claimed_result
+from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.settings import Settings
+from qtrl_spool.spool.tickets import Place, Tickets
+
+_log = logging.getLogger(__name__)
+_PROGRESS_EVERY_S = 0.2
+_LOOK_AGAIN_S = 1.0
+_MOST_FINISHING = 2
+_GRACE_S = 10.0
+
+
+class Pipeline:
+    """The jobs of one server.
+
+    Parameters
+    ----------
+    layout, settings:
+        The spool.
+    journal, moves, outcome:
+        Of this server.
+    store:
+        The default configuration.
+    choice:
+        Of whose turn it is.
+    names:
+        Of this server, its instrument and its backend.
+    make_backend:
+        Returns the backend, not yet connected.
+    wake:
+        Called after each report.
+    last_order:
+        Returns an order number behind all that wait.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        settings: Settings,
+        journal: Journal,
+        moves: Tickets,
+        outcome: Outcome,
+        store: ConfigStore,
+        choice: Choice,
+        names: Names,
+        make_backend: Callable[[], Backend],
+        wake: Callable[[], None],
+        last_order: Callable[[], int],
+    ) -> None:
+        self._layout = layout
+        self._settings = settings
+        self._journal = journal
+        self._moves = moves
+        self._outcome = outcome
+        self._server = names.server
+        self._make_backend = make_backend
+        self._choosing = Choosing(layout, journal, moves, outcome, store, choice, names)
+        self._ending = Ending(layout, outcome, last_order)
+        self._reports = Reports(wake)
+        self._preparing = Preparing("preparing", self._reports)
+        self._finishing = Finishing(self._reports, journal.now, durable=settings.durable)
+        self._acquiring = self._new_acquiring()
+        self._backend: Backend | None = None
+        self._said: deque[orders.Report] = deque()
+        self._next: Order | None = None
+        self._ready: Ready | None = None
+        self._now: Now | None = None
+        self._written: dict[str, Execution] = {}
+        self._causes: dict[str, Cause] = {}
+        self._progress_at = 0.0
+        self._again_at = 0.0
+        self._closed = False
+        self.illness: str | None = None
+        """Why the instrument cannot measure at present."""
+        self.trouble: str | None = None
+        """What the storage refused to one of the stages."""
+
+    def _new_acquiring(self) -> Acquiring:
+        return Acquiring(
+            self._make_backend,
+            self._layout,
+            self._journal,
+            self._moves,
+            self._server,
+            self._reports,
+            self._finishing.offer_partial,
+        )
+
+    # ------------------------------------------------------------ life
+
+    def begin(self) -> None:
+        """Start the stages."""
+        for stage in (self._preparing, self._acquiring, self._finishing):
+            stage.begin()
+
+    def end(self, timeout: float) -> None:
+        """End the stages; the instrument is left in a safe state."""
+        for stage in (self._preparing, self._acquiring, self._finishing):
+            stage.end(timeout)
+
+    @property
+    def job_id(self) -> str | None:
+        """Id of the job that acquires, else of one that is being written."""
+        if self._now is not None:
+            return self._now.order.job_id
+        return next(iter(self._written), None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no job is in this server's hands."""
+        return self._now is None and not self._written and self._next is None and not self._said
+
+    @property
+    def acquiring_s(self) -> float:
+        """For how long the backend has acquired since it was opened, s."""
+        return self._acquiring.acquiring_s
+
+    @property
+    def announced_bytes(self) -> int:
+        """Bytes that the jobs in our hands will write, as far as no room could be set apart for them."""
+        rooms = [each.ready.room for each in self._written.values()]
+        rooms += [] if self._now is None else [self._now.execution.ready.room]
+        return sum(room.announced for room in rooms if room.n_bytes > space.WORTH_A_FILE)
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Take no more jobs; the one that acquires stops after its batch, or gives it up."""
+        self._closed = True
+        if self._now is not None:
+            self._halt(self._now, self._stopped(), at_once=at_once)
+
+    def _stopped(self) -> Cause:
+        return Cause(Kind.STOPPED, f"server {self._server!r} was stopped")
+
+    def cancel(self, job_id: str, why: str, at_once: bool) -> None:
+        """Stop a claimed job for good, if it is ours; that it was asked for survives a death."""
+        order = self._order_of(job_id)
+        if order is None:
+            return
+        known = self._causes.get(job_id)
+        if known is None or known.kind is not Kind.CANCELLED:
+            self._journal.note(job_id, order.place.ticket.claim, "cancelling", why=why)
+        self._causes[job_id] = Cause(Kind.CANCELLED, why)
+        order.cancel.set()
+        order.halt.set()
+        if at_once:
+            order.abort.set()
+            if self._now is not None and self._now.order is order:
+                self._acquiring.abort()
+
+    def _order_of(self, job_id: str) -> Order | None:
+        now = None if self._now is None else self._now.order
+        known = (now, self._next, *(each.order for each in self._written.values()))
+        return next((each for each in known if each is not None and each.job_id == job_id), None)
+
+    def _halt(self, now: Now, cause: Cause, *, at_once: bool = False) -> None:
+        self._causes.setdefault(now.order.job_id, cause)
+        now.order.halt.set()
+        if at_once and not now.order.abort.is_set():
+            now.order.abort.set()
+            self._acquiring.abort()
+
+    # ------------------------------------------------------------ choose
+
+    def step(self) -> None:
+        """Act on what the stages said, look at the clock, and choose what is next."""
+        self.take_reports()
+        self._look_at_clock()
+        self._give_back_strays()
+        self._choose()
+
+    def _give_back_strays(self) -> None:
+        """Give back what lies among our claimed tickets and is in nobody's hands."""
+        for place in tickets.running(self._layout, self._server):
+            if self._order_of(place.ticket.job_id) is None:
+                self._outcome.give_back(place, "it lay among the claimed jobs, and nobody ran it")
+
+    def _choose(self) -> None:
+        best = None if self._closed or self.is_waiting else self._choosing.best(besides=self._written)
+        if self._next is not None and not self._choosing.is_still(self._next, best):
+            self._withdraw()
+        if self._next is None and best is not None and len(self._written) < _MOST_FINISHING:
+            self._consider(best)
+        if self._now is not None and self._ready is not None:
+            self._make_way(self._now, self._ready)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nothing can be taken at present: no instrument, or it was unwell a moment ago."""
+        return self._backend is None or time.monotonic() < self._again_at
+
+    def _withdraw(self) -> None:
+        """Throw away what was made ready, unless the second stage has it already."""
+        order, ready = self._next, self._ready
+        if order is None or (ready is not None and not self._acquiring.inbox.withdraw(ready)):
+            return
+        order.halt.set()
+        if ready is not None:
+            ready.room.release()
+        self._next = self._ready = None
+        self._outcome.close(order.job_id)
+
+    def _consider(self, best: Place) -> None:
+        """Have the job made ready whose turn it is."""
+        order = self._choosing.order(best, self._ending.before)
+        if order is not None and self._backend is not None:
+            self._next = order
+            self._preparing.inbox.put((order, self._backend))
+
+    # ------------------------------------------------------------ make way
+
+    def _make_way(self, now: Now, ready: Ready) -> None:
+        """Let the job that acquires pause, if the one that is ready comes before it."""
+        if now.order.halt.is_set():
+            return
+        mine, other = now.order.place.ticket, ready.order.waiting.ticket
+        if other.priority < mine.priority and self._settings.preempts(other.priority):
+            self._halt(now, Cause(Kind.PREEMPTED, f"a more urgent job came: {other.job_id}"))
+        elif other.priority == mine.priority and self._slice_is_over(now, mine.priority):
+            self._halt(now, Cause(Kind.SLICED, f"its time slice is over: {other.job_id} is next"))
+
+    def _slice_is_over(self, now: Now, priority: int) -> bool:
+        slice_s = self._settings.slice_of(priority)
+        return slice_s is not None and time.monotonic() - now.since > slice_s
+
+    # ------------------------------------------------------------ the clock
+
+    def _look_at_clock(self) -> None:
+        """Give up what takes longer than it may, and a backend that does not come back."""
+        busy, time_now = self._acquiring.busy, time.monotonic()
+        if busy is None:
+            return
+        what, since = busy
+        if self._now is None:
+            if time_now - since > BESIDES_S and what != "acquire":
+                self._abandon(what, time_now - since)
+            return
+        now = self._now
+        if now.gave_up is not None:
+            if time_now - now.gave_up > _GRACE_S:
+                self._abandon(what, time_now - since)
+            return
+        error = overdue(now, what, since, time_now, hang_s=self._settings.hang_s)
+        if error is not None:
+            now.gave_up = time_now
+            cause = self._causes.setdefault(now.order.job_id, Cause(Kind.FAILED, error=error))
+            self._halt(now, cause, at_once=True)
+
+    def _abandon(self, what: str, seconds: float) -> None:
+        """Give a stage up whose backend never came back, and begin another; its job fails."""
+        now, self._now = self._now, None
+        _log.error("the backend did not come back from %r for %.0f s: it is given up", what, seconds)
+        self._acquiring.abandon()
+        self._backend = None
+        self._next = self._ready = None
+        self._acquiring = self._new_acquiring()
+        self._acquiring.begin()
+        if now is not None:
+            self._causes.setdefault(now.order.job_id, Cause(Kind.FAILED, error=hung(what, seconds)))
+            self._keep(now.execution)
+
+    # ------------------------------------------------------------ reports
+
+    def take_reports(self) -> None:
+        """Act on everything that the stages have said; what fails is kept and tried again."""
+        self._said += self._reports.take()
+        while self._said:
+            self._take(self._said[0])
+            self._said.popleft()
+        for stage in (self._preparing, self._acquiring, self._finishing):
+            if not stage.alive and not stage.ending.is_set():
+                raise InternalError(
+                    f"the stage {type(stage).__name__} died", hint="please report it with the server's log"
+                )
+
+    def _take(self, report: orders.Report) -> None:
+        if isinstance(report, orders.Connected):
+            self._backend, self.illness = report.backend, None
+        elif isinstance(report, orders.Unwell):
+            self._be_unwell(report)
+        elif isinstance(report, Ready):
+            self._hand_over(report)
+        elif isinstance(report, orders.Unfit):
+            self._drop_unfit(report)
+        elif isinstance(report, orders.NotBegun):
+            self._not_begun(report)
+        elif not self._is_lost(report):
+            _ACT[type(report)](self, report)
+
+    def _be_unwell(self, report: orders.Unwell) -> None:
+        if report.reason != self.illness:
+            _log.warning("the instrument cannot measure: %s", report.reason)
+        self.illness = report.reason
+        self._again_at = time.monotonic() + _LOOK_AGAIN_S
+        if report.ready is not None and self._next is report.ready.order:
+            self._next = self._ready = None
+            self._outcome.close(report.ready.order.job_id)
+
+    def _hand_over(self, ready: Ready) -> None:
+        if ready.order is not self._next or ready.backend is not self._backend:
+            return
+        try:
+            self._ready = self._with_room(ready)
+        except StorageError as shortage:
+            self._wait_for(str(shortage))
+            self._next = None
+            self._outcome.close(ready.order.job_id)
+        else:
+            self._acquiring.inbox.put(self._ready)
+
+    def _with_room(self, ready: Ready) -> Ready:
+        """Set room apart for what the job measures, on the local disk and in the spool."""
+        order, need = ready.order, run.need_of(ready.prepared)
+        result = order.home / claimed_result(order.place.ticket.claim)
+        promised = servers.announced(self._layout, besides=self._server)
+        room = space.reserve(result, need.result, promised=promised)
+        try:
+            data = run.Data(need) if ready.before is None else ready.before.data
+        except StorageError:
+            room.release()
+            raise
+        return replace(ready, data=data, room=room)
+
+    def _wait_for(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            _log.error("storage trouble, trying again: %s", trouble)
+        self.trouble = trouble
+        self._again_at = time.monotonic() + _LOOK_AGAIN_S
+
+    def _drop_unfit(self, report: orders.Unfit) -> None:
+        if report.order is not self._next:
+            return
+        self._choosing.refuse(report.order.waiting, report.error, report.details)
+        self._next = self._ready = None
+
+    def _not_begun(self, report: orders.NotBegun) -> None:
+        """Give back what was claimed in vain; what was claimed by another is that one's."""
+        order = report.order
+        if order is self._next:
+            self._next = self._ready = None
+        if report.trouble is not None:
+            self._wait_for(str(report.trouble))
+        is_claimed = fs.exists(order.place.path)
+        self._moves.settle(order.waiting, order.place if is_claimed else None)
+        if is_claimed:
+            self._moves.enqueue(order.place)
+        self._outcome.close(order.job_id)
+
+    def _is_lost(self, report: Any) -> bool:
+        """Notice that another server took the job over; then nothing more is written about it."""
+        order: Order = report.order
+        if not fs.is_gone(order.place.path) or self._outcome.has_ended(order.place):
+            return False
+        order.halt.set()
+        order.abort.set()
+        if isinstance(report, orders.Begun):
+            self._begin(report, is_lost=True)
+        if not isinstance(report, orders.Begun | orders.Batch | orders.Phase | orders.Trouble):
+            self._outcome.lose(order.place)
+            self._forget(order)
+        return True
+
+    def _forget(self, order: Order) -> None:
+        written = self._written.pop(order.job_id, None)
+        if written is not None:
+            written.ready.room.release()
+            if order.job_id not in self._ending.before:
+                written.data.close()
+        self._causes.pop(order.job_id, None)
+        if self._now is not None and self._now.order is order:
+            self._now = None
+
+    # ------------------------------------------------------------ reports of a claimed job
+
+    def _begin(self, report: orders.Begun, *, is_lost: bool = False) -> None:
+        order = report.order
+        if order is self._next:
+            self._next = self._ready = None
+        self._now = self._now or Now(report.execution, time.monotonic())
+        self._ending.before.pop(order.job_id, None)
+        if self._closed:
+            self.stop()
+        if is_lost:
+            return
+        self.illness = self.trouble = None
+        self._moves.settle(order.waiting, order.place)
+        self._journal.absorb(order.job_id, report.events)
+        _log.info("claimed %s", order.job_id)
+
+    def _note_batch(self, report: orders.Batch) -> None:
+        time_now = time.monotonic()
+        if self._now is not None:
+            self._now.note_batch(time_now)
+        if report.batch < report.n_batches and time_now - self._progress_at < _PROGRESS_EVERY_S:
+            return
+        self._progress_at = time_now
+        self._journal.progress(report.order.job_id, report.batch, report.n_batches)
+
+    def _acquired(self, report: orders.Acquired) -> None:
+        self._now = None
+        self._written[report.order.job_id] = report.execution
+        self._finishing.inbox.put(Result(report.execution))
+
+    def _halted(self, report: orders.Halted) -> None:
+        self._now = None
+        self._keep(report.execution)
+
+    def _keep(self, execution: Execution) -> None:
+        self._written[execution.order.job_id] = execution
+        self._finishing.inbox.put(Keep(execution))
+
+    def _failed(self, report: orders.Failed) -> None:
+        """Let what a failed job measured be kept; it fails when that is done."""
+        job_id = report.order.job_id
+        if self._now is not None and self._now.order is report.order:
+            self._now, self._backend = None, None
+            self._next = self._ready = None
+        is_again = job_id in self._written and job_id in self._causes
+        self._causes.setdefault(job_id, Cause(Kind.FAILED, error=report.error, details=report.details))
+        if is_again or report.execution is None:
+            self._stop(report.order, None)
+        else:
+            self._keep(report.execution)
+
+    def _note_phase(self, report: orders.Phase) -> None:
+        ticket = report.order.place.ticket
+        self._journal.note(ticket.job_id, ticket.claim, "phase", phase=report.phase)
+
+    def _note_trouble(self, report: orders.Trouble) -> None:
+        self.trouble = str(report.error)
+
+    def _finished(self, report: orders.Finished) -> None:
+        self.trouble = None
+        self._ending.finish(report.order, self._causes.get(report.order.job_id))
+        self._forget(report.order)
+
+    def _kept(self, report: orders.Kept) -> None:
+        self.trouble = None
+        self._stop(report.order, report.execution)
+
+    def _stop(self, order: Order, execution: Execution | None) -> None:
+        self._ending.stop(order, execution, self._causes.get(order.job_id) or self._stopped())
+        self._forget(order)
+
+
+_ACT: dict[type, Callable[[Pipeline, Any], None]] = {
+    orders.Begun: Pipeline._begin,
+    orders.Batch: Pipeline._note_batch,
+    orders.Acquired: Pipeline._acquired,
+    orders.Halted: Pipeline._halted,
+    orders.Failed: Pipeline._failed,
+    orders.Phase: Pipeline._note_phase,
+    orders.Trouble: Pipeline._note_trouble,
+    orders.Finished: Pipeline._finished,
+    orders.Kept: Pipeline._kept,
+}
+
+__all__ = ["Names", "Pipeline"]
