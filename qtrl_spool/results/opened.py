@@ -3,7 +3,8 @@
 It is opened as everybody opens it, with HDF5's shared lock, so that xarray and h5py open it as well at
 the same time, in the same process (HDF5 refuses a file that one holder locks and another does not).
 Only where the storage has no locks at all is it opened without: result files never change once they
-are there (a partial one is replaced as a whole).
+are there (a partial one is replaced as a whole). On a share a file that is being replaced may be stale
+for a moment: it is tried again.
 
 Fails: a missing file is a `NotFoundError`, one that is no result, or of a newer format, a `UsageError`.
 """
@@ -17,17 +18,23 @@ from typing import Any
 from qtrl_spool.errors import NotFoundError, UsageError
 from qtrl_spool.results import layout
 
+_RETRIES = 5
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 def open_result(path: Path) -> Any:
     """Return the open h5py file of a result."""
-    if not path.is_file():
-        raise NotFoundError(f"there is no result file {path}")
-    try:
-        file = _opened(path)
-    except OSError as error:
-        raise UsageError("it cannot be opened as an HDF5 file", where=str(path), hint=str(error)) from error
+    for attempt in range(_RETRIES):
+        try:
+            file = _opened(path)
+            break
+        except FileNotFoundError:
+            raise NotFoundError(f"there is no result file {path}") from None
+        except OSError as error:
+            if error.errno != errno.ESTALE or attempt == _RETRIES - 1:
+                raise UsageError(
+                    "it cannot be opened as an HDF5 file", where=str(path), hint=str(error)
+                ) from error
     found = plain(file.attrs.get("format", ""))
     if found != layout.FORMAT:
         file.close()

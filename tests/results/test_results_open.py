@@ -8,6 +8,7 @@ import h5py
 import pytest
 import xarray
 
+from qtrl_spool.errors import UsageError
 from qtrl_spool.results import Result
 
 
@@ -54,3 +55,29 @@ def test_storage_without_locks_is_read_without_them(result, monkeypatch):
     monkeypatch.setattr(h5py, "File", Lockless)
     with Result(result.path) as opened:
         assert "rabi <Q6>" in opened.summary()
+
+
+class Stale(h5py.File):
+    """HDF5 on a share where the file is just being replaced."""
+
+    n_times = 2
+
+    def __init__(self, *args, **options):
+        if Stale.n_times:
+            Stale.n_times -= 1
+            raise OSError(
+                errno.ESTALE, "Unable to synchronously open file (unable to open file, errno = 116)"
+            )
+        super().__init__(*args, **options)
+
+
+def test_a_file_that_is_just_being_replaced_is_tried_again(result, monkeypatch):
+    monkeypatch.setattr(h5py, "File", Stale)
+    with Result(result.path) as opened:
+        assert "rabi <Q6>" in opened.summary()
+    assert Stale.n_times == 0
+
+
+def test_a_folder_is_no_result(tmp_path):
+    with pytest.raises(UsageError, match="cannot be opened"):
+        _ = Result(tmp_path).attrs
