@@ -46,7 +46,7 @@ ENVELOPES = (
 STEPS = (
     "Heterodyne", "IQRotation", "GMM", "AxisTriggerSelector", "Heralding", "AverageAxis",
     "IndividualReadoutCorrection", "CorrelatedBins", "JointReadoutCorrection", "FitExpAll", "FitSinExpAll",
-    "FitCosAll", "Eval", "SaveMeasurement",
+    "FitCosAll", "FitRabiAll", "FitRamseyBeatAll", "FitAllXYAll", "FitRBAll", "Eval", "SaveMeasurement",
 )  # fmt: skip
 
 _ANY = Anything()

@@ -5,7 +5,9 @@ every array keeps its shape and no shot is preferred for being early or late; ev
 counts or averages leaves them out. An element without any shot left is NaN, never a silent zero.
 
 Standard errors are those of the multinomial distribution, carried through the correction: for
-corrected = A · fractions, variance = (A∘A · fractions - corrected²) / n.
+corrected = A · fractions, variance = (A∘A · fractions - corrected²) / n. There the fractions are taken
+as if each level had been found half a time more: what was never found in n shots has an error of about
+0.7 / n, not of 0.
 """
 
 from __future__ import annotations
@@ -96,7 +98,8 @@ def individual(labels: Labelled, matrices: NDArray[np.float64] | None, n_levels:
         matrices = np.broadcast_to(np.eye(n_levels), (len(counts), n_levels, n_levels))
     inverse = np.linalg.inv(matrices)
     corrected = inverse @ fractions
-    error = _error(corrected, inverse**2 @ fractions, n)
+    likely = _likely(fractions, n, axis=1)
+    error = _error(inverse @ likely, inverse**2 @ likely, n)
     return Labelled(_f4(corrected), POPULATION_AXES), Labelled(_f4(error), POPULATION_AXES)
 
 
@@ -136,11 +139,12 @@ def joint(bins: Labelled, n: Labelled, matrices: NDArray[np.float64] | None) -> 
         None only gives the standard errors.
     """
     fractions = bins.values.astype(np.float64)
-    corrected = second = fractions
-    if matrices is not None:
-        inverse = np.asarray(np.linalg.inv(matrices), np.float64)
-        corrected, second = _along(inverse, fractions), _along(inverse**2, fractions)
-    error = _error(corrected, second, n.values)
+    likely = _likely(fractions, n.values, axis=0)
+    if matrices is None:
+        return bins, Labelled(_f4(_error(likely, likely, n.values)), bins.axes)
+    inverse = np.asarray(np.linalg.inv(matrices), np.float64)
+    corrected = _along(inverse, fractions)
+    error = _error(_along(inverse, likely), _along(inverse**2, likely), n.values)
     return Labelled(_f4(corrected), bins.axes), Labelled(_f4(error), bins.axes)
 
 
@@ -151,6 +155,11 @@ def _along(matrices: NDArray[np.float64], bins: NDArray[np.float64]) -> NDArray[
     for digit, matrix in enumerate(matrices):
         cube = np.moveaxis(np.tensordot(matrix, cube, axes=(1, digit)), 0, digit)
     return np.asarray(cube.reshape(bins.shape))
+
+
+def _likely(fractions: NDArray[np.float64], n: NDArray[Any], axis: int) -> NDArray[np.float64]:
+    """Return the fractions as if each along `axis` had been counted half a time more."""
+    return np.asarray((fractions * n + 0.5) / (n + 0.5 * fractions.shape[axis]))
 
 
 def _error(corrected: NDArray[Any], second: NDArray[Any], n: NDArray[Any]) -> NDArray[Any]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from qtrl_spool.axes import BATCHED, Labelled
 from qtrl_spool.errors import ProcessingError
-from qtrl_spool.processing import classification, counting, demodulation, fitting
+from qtrl_spool.processing import classification, counting, demodulation, fitting, staircase
 from qtrl_spool.processing.classifier import gmm
 from qtrl_spool.processing.streams import Data, changed, gather, picked, size, total
 from qtrl_spool.processing.work import (
@@ -183,14 +183,15 @@ def save_measurement(work: Work, **_: Any) -> Work:
 def _fit_step(kind: str) -> Run:
     def fit_all(work: Work, *, input_name: Any = "corrected", plot: Any = None) -> Work:
         """Fit each readout's data against the x axis; an honest "no fit" where there is none."""
-        data = held(work, input_name, ("readout", "element"), "what is fitted")
+        data, errors = held(work, input_name, ("readout", "element"), "what is fitted"), work.errors
+        if work.rehearsal or (kind == "all_xy" and len(work.x_axis) % staircase.N_PAIRS):
+            return work
         if len(work.x_axis) < 3:
             return note(work, f"no fits: {len(work.x_axis)} elements are fewer than 3 points")
-        if work.rehearsal:
-            return work
+        error = errors[str(input_name)].values if str(input_name) in errors else [None] * len(data.values)
         fits = dict(work.fits)
-        for label, row in zip(work.readouts, data.values, strict=True):
-            found = {**fitting.fit(kind, work.x_axis, row), "input": str(input_name)}
+        for label, y, dy in zip(work.readouts, data.values, error, strict=True):
+            found = {**fitting.fit(kind, work.x_axis, y, dy), "input": str(input_name)}
             fits[label] = fitting.with_best({**fits.get(label, {}), kind: found})
         return replace(work, fits=fits)
 
@@ -253,5 +254,9 @@ STEPS: Mapping[str, Run] = {
     "FitExpAll": _fit_step("exp"),
     "FitSinExpAll": _fit_step("sin_exp"),
     "FitCosAll": _fit_step("cos"),
+    "FitRabiAll": _fit_step("rabi"),
+    "FitRamseyBeatAll": _fit_step("beat"),
+    "FitAllXYAll": _fit_step("all_xy"),
+    "FitRBAll": _fit_step("rb"),
     "SaveMeasurement": save_measurement,
 }

@@ -168,7 +168,8 @@ def test_without_a_correction_the_population_is_that_of_the_state(adc, chip):
     shots[0, :10, 1] = 1
     result = processed(chip.points(shots, ("R1",)), adc, readouts=("R1",), x_axis=np.arange(2.0))
     np.testing.assert_allclose(result.variables["population"].values[0, 1], [0, 0.25])
-    np.testing.assert_allclose(result.variables["population_err"].values[0, 1], [0, np.sqrt(0.1875 / 40)])
+    expected = [np.sqrt(0.5 * 40.5) / 41 / np.sqrt(40), np.sqrt(0.1875 / 40)]
+    np.testing.assert_allclose(result.variables["population_err"].values[0, 1], expected, rtol=0.01)
 
 
 def test_a_configuration_without_a_chain_makes_nothing(chip):
