@@ -20,8 +20,8 @@ from handmade import LO, MOD, in_turn, qubit, solve  # noqa: E402
 
 from qtrl_spool.backends import Measurement  # noqa: E402
 from qtrl_spool.backends.simulator import Simulator  # noqa: E402
-from qtrl_spool.backends.simulator.outcomes import Outcomes  # noqa: E402
-from qtrl_spool.backends.simulator.simulator import Group, Plan  # noqa: E402
+from qtrl_spool.backends.simulator.outcomes import Group, Outcomes  # noqa: E402
+from qtrl_spool.backends.simulator.simulator import Plan  # noqa: E402
 from qtrl_spool.config import AcquisitionSettings, load_config  # noqa: E402
 from qtrl_spool.experiments import rabi  # noqa: E402
 from qtrl_spool.sequence import trigger_samples  # noqa: E402

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from qtrl_spool.backends.simulator.chip import Qubit
-from qtrl_spool.backends.simulator.drive import schedule
+from qtrl_spool.backends.simulator.drive import Source, schedule
 from qtrl_spool.backends.simulator.evolve import outcomes
 from qtrl_spool.backends.simulator.outcomes import Outcomes
+from qtrl_spool.backends.simulator.timeline import Clock
 from qtrl_spool.sequence import Program
 from qtrl_spool.sequence.program import PLAY
 
@@ -107,8 +108,8 @@ def solve(played: Program, of: Qubit, triggers: np.ndarray | None = None, lo: fl
     """Return the outcomes of one qubit; it is measured at the end if `triggers` does not say."""
     if triggers is None:
         triggers = np.full((played.n_elements, 1), played.n_samples)
-    plan = schedule(played, of.channels, triggers)
-    return outcomes(plan, of, triggers, sample_rate=played.sample_rate, local_oscillator=lo)
+    plan = schedule(played, [Source(of.channels)], [of.freq - lo], triggers)
+    return outcomes(plan, of, triggers, Clock(played.sample_rate, lo))
 
 
 def excited(played: Program, of: Qubit, **kwargs: object) -> np.ndarray:

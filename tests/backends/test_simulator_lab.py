@@ -13,7 +13,7 @@ from qtrl_spool.axes import InMemory
 from qtrl_spool.backends import Measurement
 from qtrl_spool.backends.simulator import Simulator, simulator_document
 from qtrl_spool.backends.simulator.chip import chip_of
-from qtrl_spool.backends.simulator.simulator import solve
+from qtrl_spool.backends.simulator.groups import Played
 from qtrl_spool.config import AcquisitionSettings, load_config
 from qtrl_spool.processing import process, readout_labels
 from qtrl_spool.sequence import trigger_samples
@@ -26,8 +26,8 @@ def expected(config, sequence, name: str) -> np.ndarray:
     program = sequence.compile(config.pulses).program
     chip = chip_of(config.get("simulator") or simulator_document(config))
     triggers = trigger_samples(program, config.pulses)
-    found = solve(program, chip.qubits[name], triggers, config["variables/hardware/qubit_LO"])
-    return found.first[:, 1]
+    played = Played(program, chip, triggers, config["variables/hardware/qubit_LO"])
+    return played.solved(name).populations(name)[:, 1]
 
 
 def processed(config, sequence, n_reps: int = 1000):

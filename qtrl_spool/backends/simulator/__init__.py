@@ -4,9 +4,13 @@ Folder by folder the way of a shot::
 
     describe.py   a lab's configuration -> the document `simulator`, once
     chip.py       the document -> the qubits and pairs that it describes
-    drive.py      program -> the distinct drives of one qubit, and when each of them plays
+    groups.py     who is worked out alone, and who with a partner
+    drive.py      program -> the distinct drives of a qubit or a pair, and when each of them plays
+    timeline.py   these, waits and slow noise, laid out side by side for all elements
     transmon.py   a drive -> how a three-level transmon evolves under it, with loss and dephasing
-    evolve.py     a sequence -> the probabilities of its outcomes at every trigger
+    evolve.py     a sequence -> the probabilities of what a qubit is found in at every trigger
+    coupling.py   what a coupling adds, where there is a pair
+    couple.py     as evolve.py, for a pair
     outcomes.py   these
     probes.py     program -> the readout pulses that each trigger meets
     resonator.py  a readout pulse -> the field of the resonator over the window, and the signal

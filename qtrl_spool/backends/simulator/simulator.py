@@ -24,11 +24,10 @@ from numpy.typing import NDArray
 
 from qtrl_spool.axes import IQ_AXES, RAW_AXES, Labelled
 from qtrl_spool.backends import Acquired, Capabilities, Measurement
-from qtrl_spool.backends.simulator.chip import Chip, Qubit, chip_of, number
+from qtrl_spool.backends.simulator.chip import Chip, chip_of, number
 from qtrl_spool.backends.simulator.describe import simulator_document, window_of
-from qtrl_spool.backends.simulator.drive import schedule
-from qtrl_spool.backends.simulator.evolve import outcomes
-from qtrl_spool.backends.simulator.outcomes import Outcomes
+from qtrl_spool.backends.simulator.groups import Played
+from qtrl_spool.backends.simulator.outcomes import Group
 from qtrl_spool.backends.simulator.probes import Tones, fields_of, tones_of
 from qtrl_spool.backends.simulator.readout import (
     Paths,
@@ -45,27 +44,10 @@ from qtrl_spool.errors import AbortedError, BackendError, did_you_mean
 
 if TYPE_CHECKING:
     from qtrl_spool.config import AcquisitionSettings
-    from qtrl_spool.sequence import Program
 
 LOOK_EVERY_S = 0.01
 SEED_BITS = 48
 """Of a seed that is drawn: few enough for any reader of JSON to keep it exact."""
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Qubits that are drawn together: one, or a pair.
-
-    Attributes
-    ----------
-    names:
-        Of its qubits.
-    outcomes:
-        What the triggers find.
-    """
-
-    names: tuple[str, ...]
-    outcomes: Outcomes
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +106,7 @@ class Simulator:
         tones = _tones(measurement, chip, read)
         when = _triggers(measurement, tones)
         mixed = number(config.get("variables/hardware/qubit_LO", 0.0), "variables/hardware/qubit_LO")
-        found = [
-            Group((name,), solve(measurement.program, chip.qubits[name], when, mixed))
-            for name in read.values()
-        ]
+        played = Played(measurement.program, chip, when, mixed)
         return Plan(
             seed=_seed(measurement.seed, chip),
             noise=chip.noise,
@@ -136,7 +115,7 @@ class Simulator:
             readouts=tuple(
                 _readout(label, name, chip, tones[label], when, measurement) for label, name in read.items()
             ),
-            groups=tuple(found),
+            groups=played.groups(read.values()),
         )
 
     def arm(self, plan: Plan) -> None:
@@ -215,12 +194,6 @@ def _triggers(measurement: Measurement, tones: dict[str, Tones]) -> NDArray[np.i
     for each in tones.values():
         np.minimum.at(begins, each.element, each.start)
     return np.repeat(begins[:, None], max(1, measurement.settings.n_triggers or 1), axis=1)
-
-
-def solve(program: Program, qubit: Qubit, triggers: NDArray[np.int64], mixed: float) -> Outcomes:
-    """Return the probabilities of one qubit's levels; `mixed` is the local oscillator, Hz."""
-    plan = schedule(program, qubit.channels, triggers)
-    return outcomes(plan, qubit, triggers, sample_rate=program.sample_rate, local_oscillator=mixed)
 
 
 def _readout(
