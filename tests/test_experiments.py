@@ -16,15 +16,23 @@ from qtrl_spool.experiments import (
     ALL_XY_PAIRS,
     add_readout,
     all_xy,
+    chevron,
+    cross_resonance,
+    drag,
     echo,
     interleaved_coherence,
     pi_no_pi,
+    pi_train,
     qubit_names,
     rabi,
     ramsey,
+    rb,
     readout_names,
     t1,
+    three_levels,
+    zz,
 )
+from qtrl_spool.experiments.benchmarking import cliffords
 from qtrl_spool.sequence import Program, Sequence, SequenceWrapper, trigger_samples
 from qtrl_spool.shipped import default_config_folder
 
@@ -38,6 +46,10 @@ EXPERIMENTS: dict[str, Experiment] = {
     "all_xy": all_xy,
     "pi_no_pi": pi_no_pi,
     "interleaved_coherence": partial(interleaved_coherence, n_elements=9, step_size=100e-9, detune=1e6),
+    "chevron": partial(chevron, detunings=[-5e6, 0.0, 5e6], n_elements=3, step_size=20e-9),
+    "pi_train": partial(pi_train, n_elements=4),
+    "drag": partial(drag, alphas=[0.0, 0.5, 1.0]),
+    "rb": partial(rb, lengths=[0, 1, 3], n_random=2),
 }
 SWEPT = {name: EXPERIMENTS[name] for name in ("rabi", "t1", "ramsey", "echo")}
 NS = 1e-9
@@ -315,3 +327,123 @@ def written_out(name: str, config: Configuration, *, n_elements: int, step: floa
         seq.append(pulses["Readout/Trigger"], element=element, start=at, start_delay=130e-9)
         seq.append(pulses["Readout/R2"], element=element, start=at, end_delay=10e-9)
     return seq.compile()
+
+
+# ------------------------------------------------------------ calibration
+
+
+def test_a_chevron_plays_all_widths_of_a_detuning_before_the_next(chip: Configuration) -> None:
+    seq = chevron(1, [-4e6, 4e6], 3, 20e-9, start_time=20e-9)
+    program = compiled(seq, chip)
+    widths = [drives(program, chip, "Q1", element)["n"][0] for element in range(6)]
+    assert (widths, seq.x_axis.tolist()) == ([20, 40, 60] * 2, [0.02, 0.04, 0.06] * 2)
+
+
+@pytest.mark.parametrize(("row", "detuning"), [(0, -4e6), (1, 4e6)])
+def test_a_positive_detuning_drives_above_the_stored_frequency(
+    chip: Configuration, row: int, detuning: float
+) -> None:
+    program = compiled(chevron(1, [-4e6, 4e6], 1, start_time=1e-6), chip)
+    play = drives(program, chip, "Q1", row)[0]
+    samples = program.samples[play["offset"] : play["offset"] + play["n"]].astype(complex)[400:600]
+    turn = np.angle(np.sum(samples[1:] * samples[:-1].conj())) / (2 * np.pi) * program.sample_rate
+    assert turn == pytest.approx(detuning, rel=1e-4)
+
+
+def test_a_pi_train_grows_by_one_pi_pulse_an_element(chip: Configuration) -> None:
+    program = compiled(pi_train(0, 5), chip)
+    assert [len(drives(program, chip, "Q0", element)) for element in range(5)] == [1, 2, 3, 4, 5]
+
+
+def test_drag_replaces_the_weight_of_both_pulses(chip: Configuration) -> None:
+    program = compiled(drag(0, [0.0, 0.8]), chip)
+    imaginary = []
+    for element in range(4):
+        plays_ = drives(program, chip, "Q0", element)
+        shapes = [program.samples[p["offset"] : p["offset"] + p["n"]] for p in plays_]
+        imaginary.append([bool(np.abs(shape.imag).max() > 1e-3) for shape in shapes])
+    assert imaginary == [[False, False], [False, False], [True, True], [True, True]]
+
+
+def test_three_levels_prepares_each_of_them(chip: Configuration) -> None:
+    program = compiled(three_levels([0, 1]), chip)
+    played = [len(drives(program, chip, qubit, element)) for qubit in ("Q0", "Q1") for element in range(3)]
+    assert played == [0, 1, 2] * 2
+
+
+@pytest.mark.parametrize("wrong", [partial(chevron, 0, []), partial(drag, 0, []), partial(pi_train, 0, 0)])
+def test_a_calibration_of_nothing_is_refused(wrong: Callable[[], SequenceWrapper]) -> None:
+    with pytest.raises(UsageError):
+        wrong()
+
+
+# ------------------------------------------------------------ benchmarking
+
+
+def test_the_24_clifford_gates_are_made_of_as_few_pulses_as_can_be() -> None:
+    assert sorted(len(pulses) for _, pulses in cliffords()) == [0] + [1] * 6 + [2] * 13 + [3] * 4
+
+
+def test_every_gate_of_randomized_benchmarking_is_undone_at_the_end() -> None:
+    """The pulses as turns of the Bloch sphere, put together here from those of the file."""
+    turns = {pulses[0]: turn for turn, pulses in cliffords() if len(pulses) == 1}
+    for element in range(5):
+        keys = [
+            entry["pulse"]
+            for entry in rb(0, [7], 5, seed=3).to_dict()["appends"]
+            if entry["element"] == element
+        ]
+        whole = np.eye(3)
+        for key in keys:
+            if key.startswith("Q0/"):
+                whole = turns[key.removeprefix("Q0/")] @ whole
+        assert np.array_equal(whole, np.eye(3))
+
+
+def test_the_same_seed_gives_the_same_random_gates() -> None:
+    once, again, other = (rb(0, [20], 2, seed=seed).to_dict() for seed in (1, 1, 2))
+    assert once == again != other
+
+
+def test_an_interleaved_pulse_follows_every_gate() -> None:
+    plain, mixed = (len(rb(0, [10], 1, interleaved=pulse).to_dict()["appends"]) for pulse in (None, "X90"))
+    assert 8 <= mixed - plain <= 12
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lengths": []}, {"lengths": [-1]}, {"n_random": 0}, {"interleaved": "Z90"}]
+)
+def test_benchmarking_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        rb(0, **wrong)
+
+
+# ------------------------------------------------------------ two qubits
+
+
+def test_zz_excites_the_neighbour_in_every_other_element(chip: Configuration) -> None:
+    program = compiled(zz(2, 3, 6, 100e-9, detune=1e6, herald=True), chip)
+    assert [len(drives(program, chip, "Q3", element)) for element in range(6)] == [0, 1] * 3
+    assert [len(drives(program, chip, "Q2", element)) for element in range(6)] == [2] * 6
+
+
+def test_zz_waits_as_long_with_the_neighbour_excited_as_without(chip: Configuration) -> None:
+    program = compiled(zz(2, 3, 6, 100e-9, start_time=50e-9), chip)
+    played = [drives(program, chip, "Q2", element)["start"] for element in range(6)]
+    assert [int(b - a) - 40 for a, b in played] == [50, 50, 150, 150, 250, 250]
+
+
+def test_cross_resonance_plays_on_the_control_s_line_at_the_target_s_frequency(chip: Configuration) -> None:
+    program = compiled(cross_resonance(3, 2, 4, 40e-9, start_time=40e-9, postpulse="Y90"), chip)
+    for element, n_pulses in enumerate([1, 2, 1, 2]):
+        played = drives(program, chip, "Q3", element)
+        assert len(played) == n_pulses
+        assert played["freq"][-1] == pytest.approx(chip.variables["Q2/mod_freq"])
+        assert played["n"][-1] == 40 + 40 * (element // 2)
+        assert len(drives(program, chip, "Q2", element)) == 1
+
+
+@pytest.mark.parametrize("experiment", [zz, cross_resonance])
+def test_a_coupled_experiment_needs_two_different_qubits(experiment: Callable[..., SequenceWrapper]) -> None:
+    with pytest.raises(UsageError):
+        experiment(1, 1)

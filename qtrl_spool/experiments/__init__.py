@@ -6,7 +6,7 @@ says what the keys mean. All arguments are in SI units (seconds, Hz).
 >>> from qtrl_spool.experiments import rabi
 >>> seq = rabi(6, n_elements=51, step_size=20e-9)
 
-Every function takes
+Every function but `zz` and `cross_resonance`, which are about two coupled qubits, takes
 
 ``qubits``
     Whom it is about: ``6``, ``'Q6'`` or a list of these. Several qubits do the same at the same time.
@@ -26,7 +26,10 @@ shorter ones, by that difference.
 
 from __future__ import annotations
 
+from qtrl_spool.experiments.benchmarking import rb
+from qtrl_spool.experiments.calibration import chevron, drag, pi_train, three_levels
 from qtrl_spool.experiments.coherence import echo, interleaved_coherence, ramsey, t1
+from qtrl_spool.experiments.coupled import cross_resonance, zz
 from qtrl_spool.experiments.names import Qubits, qubit_names, readout_names
 from qtrl_spool.experiments.readout import add_herald, add_readout
 from qtrl_spool.experiments.rotations import ALL_XY_PAIRS, all_xy, pi_no_pi, rabi
@@ -37,12 +40,19 @@ __all__ = [
     "add_herald",
     "add_readout",
     "all_xy",
+    "chevron",
+    "cross_resonance",
+    "drag",
     "echo",
     "interleaved_coherence",
     "pi_no_pi",
+    "pi_train",
     "qubit_names",
     "rabi",
     "ramsey",
+    "rb",
     "readout_names",
     "t1",
+    "three_levels",
+    "zz",
 ]
