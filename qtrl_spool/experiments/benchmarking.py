@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,7 @@ def rb(
     for element, length in enumerate(every):
         end, delay = "Start", LEAD
         for pulse in _pulses(length, interleaved, random):
-            played = {"element": element, "start": end, "start_delay": delay}
+            played: dict[str, Any] = {"element": element, "start": end, "start_delay": delay}
             end, delay = seq.append(together(names, pulse), **played)[1], 0.0
         add_readout(seq, end, read, element=element)
     return seq

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,11 @@ def chevron(
     for row, detuning in enumerate(detunings):
         elements = range(row * n_elements, (row + 1) * n_elements)
         # The shape turns by -df.
-        played = {"env_func": "cos_square", "kwargs": {"df": -float(detuning)}, "width": widths}
+        played: dict[str, Any] = {
+            "env_func": "cos_square",
+            "kwargs": {"df": -float(detuning)},
+            "width": widths,
+        }
         _, end = seq.sweep(
             together(names, pulse), element=elements, start="Start", start_delay=LEAD, **played
         )
@@ -154,7 +159,7 @@ def drag(
     for first, pair in enumerate(DRAG_PAIRS):
         end, delay, elements = "Start", LEAD, range(first, 2 * len(weights), 2)
         for pulse in pair:
-            played = {"start": end, "start_delay": delay, "kwargs": {"alpha": weights}}
+            played: dict[str, Any] = {"start": end, "start_delay": delay, "kwargs": {"alpha": weights}}
             _, end = seq.sweep(together(names, pulse), element=elements, **played)
             delay = 0.0
         add_readout(seq, end, read, element=slice(first, None, 2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from qtrl_spool.experiments.names import LEAD, Qubit, microseconds, qubit_names, steps
@@ -113,7 +115,7 @@ def cross_resonance(
         begin, delay = "Start", LEAD
         if first:
             begin, delay = seq.append(f"{driving}/X180", element=where, start_delay=LEAD)[1], 0.0
-        played = {"start": begin, "start_delay": delay, "width": widths[first::2]}
+        played: dict[str, Any] = {"start": begin, "start_delay": delay, "width": widths[first::2]}
         _, end = seq.sweep(f"{driving}/{pulse}", element=elements, **played)
         if postpulse is not None:
             _, end = seq.append(f"{driven}/{postpulse}", element=where, start=end)
