@@ -65,14 +65,9 @@ def chevron(
     for row, detuning in enumerate(detunings):
         elements = range(row * n_elements, (row + 1) * n_elements)
         # The shape turns by -df.
-        played: dict[str, Any] = {
-            "env_func": "cos_square",
-            "kwargs": {"df": -float(detuning)},
-            "width": widths,
-        }
-        _, end = seq.sweep(
-            together(names, pulse), element=elements, start="Start", start_delay=LEAD, **played
-        )
+        shape = {"env_func": "cos_square", "kwargs": {"df": -float(detuning)}}
+        played: dict[str, Any] = {"start": "Start", "start_delay": LEAD, "width": widths, **shape}
+        _, end = seq.sweep(together(names, pulse), element=elements, **played)
         add_readout(seq, end, read, element=slice(elements.start, elements.stop))
     return seq
 
