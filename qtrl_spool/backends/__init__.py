@@ -80,7 +80,8 @@ def load_backend(name: str) -> Backend:
     Parameters
     ----------
     name:
-        Name of an entry point of the group ``qtrl_spool.backends``, or ``simulator``.
+        Name of an entry point of the group ``qtrl_spool.backends``, ``simulator``, or where to import it
+        from: ``mylab.fridge:Fridge``.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def load_backend(name: str) -> Backend:
     BackendError
         If its package cannot be imported.
     """
-    known = _known()
+    known = {**_known(), **({name: EntryPoint(name, name, GROUP).load} if ":" in name else {})}
     if name not in known:
         near = did_you_mean(name, known) or f"this machine has {', '.join(sorted(known))}"
         raise UsageError(f"there is no backend {name!r}", where=f"entry points {GROUP}", hint=near)
