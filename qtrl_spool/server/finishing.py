@@ -66,6 +66,11 @@ class Finishing(Stage[Result | Keep | Partial]):
         self._now = now
         self._durable = durable
 
+    def open(self) -> None:
+        """Load what the first result needs: its job should not wait for that."""
+        import h5py  # noqa: F401
+        import scipy.optimize  # noqa: F401
+
     def offer_partial(self, execution: Execution) -> None:
         """Take note that there are new data; called by the second stage after each batch."""
         now = time.monotonic()

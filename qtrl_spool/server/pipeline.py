@@ -6,11 +6,11 @@
                ▲                              │  ▲
                └──────── paused ◀─────────────┘  └── claim: one rename, by the second stage
 
-The main loop calls `step`: take the reports, then `choose` again. The next job is prepared before it is
-claimed, so what was made ready is simply thrown away when something more urgent, another bundle or a
-new configuration comes. Before anything is written about a claimed job, its ticket is looked for where
-the claim put it: if it is no longer there, another server took the job over, and this one writes
-nothing more. Fails with `StorageError`; the same step is then tried again.
+The main loop calls `step`: hear the reports, choose, then write what there is to write. The next job is
+prepared before it is claimed, so what was made ready is simply thrown away when something more urgent,
+another bundle or a new configuration comes. Before anything is written about a claimed job, its ticket is
+looked for where the claim put it: if it is no longer there, another server took the job over, and this
+one writes nothing more. Fails with `StorageError`; the same step is then tried again.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from itertools import islice
 from typing import Any
 
-from qtrl_spool import fs, run
+from qtrl_spool import fs
 from qtrl_spool.backends import Backend
 from qtrl_spool.config import ConfigStore
-from qtrl_spool.errors import InternalError, StorageError
+from qtrl_spool.errors import InternalError
 from qtrl_spool.results import space
 from qtrl_spool.server import orders
 from qtrl_spool.server.acquiring import Acquiring
@@ -37,9 +37,10 @@ from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.patience import BESIDES_S, Now, hung, overdue
 from qtrl_spool.server.preparing import Preparing
 from qtrl_spool.server.roll import Choice
+from qtrl_spool.server.slot import Slot
 from qtrl_spool.server.stage import Reports
-from qtrl_spool.spool import servers, tickets
-from qtrl_spool.spool.journal import Journal, claimed_result
+from qtrl_spool.spool import tickets
+from qtrl_spool.spool.journal import Journal
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.settings import Settings
 from qtrl_spool.spool.tickets import Place, Tickets
@@ -47,7 +48,7 @@ from qtrl_spool.spool.tickets import Place, Tickets
 _log = logging.getLogger(__name__)
 _PROGRESS_EVERY_S = 0.2
 _LOOK_AGAIN_S = 1.0
-_MOST_FINISHING = 2
+_MOST_FINISHING = 4
 _GRACE_S = 10.0
 
 
@@ -98,13 +99,12 @@ class Pipeline:
         self._choosing = Choosing(layout, journal, moves, outcome, store, choice, names)
         self._ending = Ending(layout, outcome, last_order)
         self._reports = Reports(wake)
-        self._preparing = Preparing("preparing", self._reports)
+        self._slot = Slot(layout, names.server, self._reports, lambda: self._acquiring.inbox)
+        self._preparing = Preparing(self._reports, self._slot.hand_over)
         self._finishing = Finishing(self._reports, journal.now, durable=settings.durable)
         self._acquiring = self._new_acquiring()
         self._backend: Backend | None = None
         self._said: deque[orders.Report] = deque()
-        self._next: Order | None = None
-        self._ready: Ready | None = None
         self._now: Now | None = None
         self._written: dict[str, Execution] = {}
         self._causes: dict[str, Cause] = {}
@@ -149,7 +149,7 @@ class Pipeline:
     @property
     def is_idle(self) -> bool:
         """Whether no job is in this server's hands."""
-        return self._now is None and not self._written and self._next is None and not self._said
+        return self._now is None and not self._written and self._slot.order is None and not self._said
 
     @property
     def acquiring_s(self) -> float:
@@ -190,7 +190,7 @@ class Pipeline:
 
     def _order_of(self, job_id: str) -> Order | None:
         now = None if self._now is None else self._now.order
-        known = (now, self._next, *(each.order for each in self._written.values()))
+        known = (now, self._slot.order, *(each.order for each in self._written.values()))
         return next((each for each in known if each is not None and each.job_id == job_id), None)
 
     def _halt(self, now: Now, cause: Cause, *, at_once: bool = False) -> None:
@@ -203,11 +203,23 @@ class Pipeline:
     # ------------------------------------------------------------ choose
 
     def step(self) -> None:
-        """Act on what the stages said, look at the clock, and choose what is next."""
-        self.take_reports()
+        """Look at the clock, act on what the stages said, and choose what is next.
+
+        What a report says is taken note of at once, and the next job is chosen; what has to be written
+        about it comes after, one by one: the instrument does not wait for the disk.
+        """
         self._look_at_clock()
         self._give_back_strays()
         self._choose()
+        while self._said:
+            self._act(self._said[0])
+            self._said.popleft()
+            self._choose()
+        for stage in (self._preparing, self._acquiring, self._finishing):
+            if not stage.alive and not stage.ending.is_set():
+                raise InternalError(
+                    f"the stage {type(stage).__name__} died", hint="please report it with the server's log"
+                )
 
     def _give_back_strays(self) -> None:
         """Give back what lies among our claimed tickets and is in nobody's hands."""
@@ -216,36 +228,27 @@ class Pipeline:
                 self._outcome.give_back(place, "it lay among the claimed jobs, and nobody ran it")
 
     def _choose(self) -> None:
+        self._hear()
         best = None if self._closed or self.is_waiting else self._choosing.best(besides=self._written)
-        if self._next is not None and not self._choosing.is_still(self._next, best):
-            self._withdraw()
-        if self._next is None and best is not None and len(self._written) < _MOST_FINISHING:
+        if self._slot.order is not None and not self._choosing.is_still(self._slot.order, best):
+            order = self._slot.take_back()
+            if order is not None:
+                self._outcome.close(order.job_id)
+        if self._slot.order is None and best is not None and len(self._written) < _MOST_FINISHING:
             self._consider(best)
-        if self._now is not None and self._ready is not None:
-            self._make_way(self._now, self._ready)
+        if self._now is not None and self._slot.ready is not None:
+            self._make_way(self._now, self._slot.ready)
 
     @property
     def is_waiting(self) -> bool:
         """Whether nothing can be taken at present: no instrument, or it was unwell a moment ago."""
         return self._backend is None or time.monotonic() < self._again_at
 
-    def _withdraw(self) -> None:
-        """Throw away what was made ready, unless the second stage has it already."""
-        order, ready = self._next, self._ready
-        if order is None or (ready is not None and not self._acquiring.inbox.withdraw(ready)):
-            return
-        order.halt.set()
-        if ready is not None:
-            ready.room.release()
-        self._next = self._ready = None
-        self._outcome.close(order.job_id)
-
     def _consider(self, best: Place) -> None:
         """Have the job made ready whose turn it is."""
         order = self._choosing.order(best, self._ending.before)
         if order is not None and self._backend is not None:
-            self._next = order
-            self._preparing.inbox.put((order, self._backend))
+            self._slot.fill(order, self._preparing.inbox, self._backend)
 
     # ------------------------------------------------------------ make way
 
@@ -292,149 +295,46 @@ class Pipeline:
         _log.error("the backend did not come back from %r for %.0f s: it is given up", what, seconds)
         self._acquiring.abandon()
         self._backend = None
-        self._next = self._ready = None
+        self._slot.empty()
         self._acquiring = self._new_acquiring()
         self._acquiring.begin()
         if now is not None:
             self._causes.setdefault(now.order.job_id, Cause(Kind.FAILED, error=hung(what, seconds)))
             self._keep(now.execution)
 
-    # ------------------------------------------------------------ reports
+    # ------------------------------------------------------------ what a report changes at once
 
-    def take_reports(self) -> None:
-        """Act on everything that the stages have said; what fails is kept and tried again."""
-        self._said += self._reports.take()
-        while self._said:
-            self._take(self._said[0])
-            self._said.popleft()
-        for stage in (self._preparing, self._acquiring, self._finishing):
-            if not stage.alive and not stage.ending.is_set():
-                raise InternalError(
-                    f"the stage {type(stage).__name__} died", hint="please report it with the server's log"
-                )
+    def _hear(self) -> None:
+        """Take note of what the stages said since; the rest of it waits in `_said`."""
+        for report in self._reports.take():
+            hear = _HEAR.get(type(report))
+            if hear is not None:
+                hear(self, report)
+            self._said.append(report)
 
-    def _take(self, report: orders.Report) -> None:
-        if isinstance(report, orders.Connected):
-            self._backend, self.illness = report.backend, None
-        elif isinstance(report, orders.Unwell):
-            self._be_unwell(report)
-        elif isinstance(report, Ready):
-            self._hand_over(report)
-        elif isinstance(report, orders.Unfit):
-            self._drop_unfit(report)
-        elif isinstance(report, orders.NotBegun):
-            self._not_begun(report)
-        elif not self._is_lost(report):
-            _ACT[type(report)](self, report)
+    def _connected(self, report: orders.Connected) -> None:
+        self._backend, self.illness = report.backend, None
 
     def _be_unwell(self, report: orders.Unwell) -> None:
         if report.reason != self.illness:
             _log.warning("the instrument cannot measure: %s", report.reason)
         self.illness = report.reason
         self._again_at = time.monotonic() + _LOOK_AGAIN_S
-        if report.ready is not None and self._next is report.ready.order:
-            self._next = self._ready = None
-            self._outcome.close(report.ready.order.job_id)
+        if report.ready is not None:
+            report.ready.room.release()
+            self._slot.empty(report.ready.order)
 
-    def _hand_over(self, ready: Ready) -> None:
-        if ready.order is not self._next or ready.backend is not self._backend:
-            return
-        try:
-            self._ready = self._with_room(ready)
-        except StorageError as shortage:
-            self._wait_for(str(shortage))
-            self._next = None
-            self._outcome.close(ready.order.job_id)
-        else:
-            self._acquiring.inbox.put(self._ready)
-
-    def _with_room(self, ready: Ready) -> Ready:
-        """Set room apart for what the job measures, on the local disk and in the spool."""
-        order, need = ready.order, run.need_of(ready.prepared)
-        result = order.home / claimed_result(order.place.ticket.claim)
-        promised = servers.announced(self._layout, besides=self._server)
-        room = space.reserve(result, need.result, promised=promised)
-        try:
-            data = run.Data(need) if ready.before is None else ready.before.data
-        except StorageError:
-            room.release()
-            raise
-        return replace(ready, data=data, room=room)
-
-    def _wait_for(self, trouble: str) -> None:
-        if trouble != self.trouble:
-            _log.error("storage trouble, trying again: %s", trouble)
-        self.trouble = trouble
-        self._again_at = time.monotonic() + _LOOK_AGAIN_S
-
-    def _drop_unfit(self, report: orders.Unfit) -> None:
-        if report.order is not self._next:
-            return
-        self._choosing.refuse(report.order.waiting, report.error, report.details)
-        self._next = self._ready = None
-
-    def _not_begun(self, report: orders.NotBegun) -> None:
-        """Give back what was claimed in vain; what was claimed by another is that one's."""
-        order = report.order
-        if order is self._next:
-            self._next = self._ready = None
-        if report.trouble is not None:
-            self._wait_for(str(report.trouble))
-        is_claimed = fs.exists(order.place.path)
-        self._moves.settle(order.waiting, order.place if is_claimed else None)
-        if is_claimed:
-            self._moves.enqueue(order.place)
-        self._outcome.close(order.job_id)
-
-    def _is_lost(self, report: Any) -> bool:
-        """Notice that another server took the job over; then nothing more is written about it."""
-        order: Order = report.order
-        if not fs.is_gone(order.place.path) or self._outcome.has_ended(order.place):
-            return False
-        order.halt.set()
-        order.abort.set()
-        if isinstance(report, orders.Begun):
-            self._begin(report, is_lost=True)
-        if not isinstance(report, orders.Begun | orders.Batch | orders.Phase | orders.Trouble):
-            self._outcome.lose(order.place)
-            self._forget(order)
-        return True
-
-    def _forget(self, order: Order) -> None:
-        written = self._written.pop(order.job_id, None)
-        if written is not None:
-            written.ready.room.release()
-            if order.job_id not in self._ending.before:
-                written.data.close()
-        self._causes.pop(order.job_id, None)
-        if self._now is not None and self._now.order is order:
-            self._now = None
-
-    # ------------------------------------------------------------ reports of a claimed job
-
-    def _begin(self, report: orders.Begun, *, is_lost: bool = False) -> None:
-        order = report.order
-        if order is self._next:
-            self._next = self._ready = None
-        self._now = self._now or Now(report.execution, time.monotonic())
-        self._ending.before.pop(order.job_id, None)
+    def _begun(self, report: orders.Begun) -> None:
+        self._slot.empty(report.order)
+        self._now = Now(report.execution, time.monotonic())
+        self._ending.before.pop(report.order.job_id, None)
+        self.illness = self.trouble = None
         if self._closed:
             self.stop()
-        if is_lost:
-            return
-        self.illness = self.trouble = None
-        self._moves.settle(order.waiting, order.place)
-        self._journal.absorb(order.job_id, report.events)
-        _log.info("claimed %s", order.job_id)
 
-    def _note_batch(self, report: orders.Batch) -> None:
-        time_now = time.monotonic()
-        if self._now is not None:
-            self._now.note_batch(time_now)
-        if report.batch < report.n_batches and time_now - self._progress_at < _PROGRESS_EVERY_S:
-            return
-        self._progress_at = time_now
-        self._journal.progress(report.order.job_id, report.batch, report.n_batches)
+    def _heard_batch(self, report: orders.Batch) -> None:
+        if self._now is not None and self._now.order is report.order:
+            self._now.note_batch(time.monotonic())
 
     def _acquired(self, report: orders.Acquired) -> None:
         self._now = None
@@ -449,12 +349,82 @@ class Pipeline:
         self._written[execution.order.job_id] = execution
         self._finishing.inbox.put(Keep(execution))
 
+    def _let_go(self, report: orders.Failed) -> None:
+        """Note that the instrument is opened anew after a failure."""
+        if self._now is not None and self._now.order is report.order:
+            self._now, self._backend = None, None
+            self._slot.empty()
+
+    # ------------------------------------------------------------ what is written about it
+
+    def _act(self, report: orders.Report) -> None:
+        act = _ACT.get(type(report))
+        if act is not None and not self._is_lost(report):
+            act(self, report)
+
+    def _is_lost(self, report: Any) -> bool:
+        """Notice that another server took the job over; then nothing more is written about it."""
+        if isinstance(report, orders.Unfit | orders.NotBegun | orders.Unwell):
+            return False  # nothing was claimed, or it is looked at there
+        order: Order = report.order
+        if not fs.is_gone(order.place.path) or self._outcome.has_ended(order.place):
+            return False
+        order.halt.set()
+        order.abort.set()
+        if isinstance(report, orders.Failed | orders.Finished | orders.Kept):
+            self._outcome.lose(order.place)
+            self._forget(order)
+        return True
+
+    def _forget(self, order: Order) -> None:
+        written = self._written.pop(order.job_id, None)
+        if written is not None:
+            written.ready.room.release()
+            if order.job_id not in self._ending.before:
+                written.data.close()
+        self._causes.pop(order.job_id, None)
+
+    def _note_unwell(self, report: orders.Unwell) -> None:
+        if report.ready is not None:
+            self._outcome.close(report.ready.order.job_id)
+
+    def _drop_unfit(self, report: orders.Unfit) -> None:
+        if report.order is self._slot.order:
+            self._choosing.refuse(report.order.waiting, report.error, report.details)
+            self._slot.empty(report.order)
+
+    def _not_begun(self, report: orders.NotBegun) -> None:
+        """Give back what was claimed in vain; what was claimed by another is that one's."""
+        order, trouble = report.order, report.trouble
+        if trouble is not None:
+            if str(trouble) != self.trouble:
+                _log.error("storage trouble, trying again: %s", trouble)
+            self.trouble = str(trouble)
+            self._again_at = time.monotonic() + _LOOK_AGAIN_S
+        is_claimed = fs.exists(order.place.path)
+        self._moves.settle(order.waiting, order.place if is_claimed else None)
+        if is_claimed:
+            self._moves.enqueue(order.place)
+        self._outcome.close(order.job_id)
+        self._slot.empty(order)
+
+    def _note_begun(self, report: orders.Begun) -> None:
+        order = report.order
+        self._moves.settle(order.waiting, order.place)
+        self._journal.absorb(order.job_id, report.events)
+        _log.info("claimed %s", order.job_id)
+
+    def _note_batch(self, report: orders.Batch) -> None:
+        now = time.monotonic()
+        is_soon = report.batch < report.n_batches and now - self._progress_at < _PROGRESS_EVERY_S
+        if is_soon or self._is_overtaken(report.order):
+            return
+        self._progress_at = now
+        self._journal.progress(report.order.job_id, report.batch, report.n_batches)
+
     def _failed(self, report: orders.Failed) -> None:
         """Let what a failed job measured be kept; it fails when that is done."""
         job_id = report.order.job_id
-        if self._now is not None and self._now.order is report.order:
-            self._now, self._backend = None, None
-            self._next = self._ready = None
         is_again = job_id in self._written and job_id in self._causes
         self._causes.setdefault(job_id, Cause(Kind.FAILED, error=report.error, details=report.details))
         if is_again or report.execution is None:
@@ -464,7 +434,13 @@ class Pipeline:
 
     def _note_phase(self, report: orders.Phase) -> None:
         ticket = report.order.place.ticket
-        self._journal.note(ticket.job_id, ticket.claim, "phase", phase=report.phase)
+        in_status = not self._is_overtaken(report.order)
+        self._journal.mention(ticket.job_id, ticket.claim, "phase", in_status=in_status, phase=report.phase)
+
+    def _is_overtaken(self, order: Order) -> bool:
+        """Return whether the stages have said more of a job since: its record is written then."""
+        later = islice(self._said, 1, None)
+        return any(getattr(report, "order", None) is order and type(report) in _ACT for report in later)
 
     def _note_trouble(self, report: orders.Trouble) -> None:
         self.trouble = str(report.error)
@@ -483,11 +459,21 @@ class Pipeline:
         self._forget(order)
 
 
-_ACT: dict[type, Callable[[Pipeline, Any], None]] = {
-    orders.Begun: Pipeline._begin,
-    orders.Batch: Pipeline._note_batch,
+_HEAR: dict[type, Callable[[Pipeline, Any], None]] = {
+    orders.Connected: Pipeline._connected,
+    orders.Unwell: Pipeline._be_unwell,
+    orders.Begun: Pipeline._begun,
+    orders.Batch: Pipeline._heard_batch,
     orders.Acquired: Pipeline._acquired,
     orders.Halted: Pipeline._halted,
+    orders.Failed: Pipeline._let_go,
+}
+_ACT: dict[type, Callable[[Pipeline, Any], None]] = {
+    orders.Unwell: Pipeline._note_unwell,
+    orders.Unfit: Pipeline._drop_unfit,
+    orders.NotBegun: Pipeline._not_begun,
+    orders.Begun: Pipeline._note_begun,
+    orders.Batch: Pipeline._note_batch,
     orders.Failed: Pipeline._failed,
     orders.Phase: Pipeline._note_phase,
     orders.Trouble: Pipeline._note_trouble,

@@ -9,27 +9,43 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Callable
 
 from qtrl_spool import run
 from qtrl_spool.backends import Backend
 from qtrl_spool.results.resume import read_partial
 from qtrl_spool.server.orders import Before, Order, Ready, Unfit
-from qtrl_spool.server.stage import Stage, as_error
+from qtrl_spool.server.stage import Reports, Stage, as_error
 from qtrl_spool.spool.journal import PARTIAL
 
 _log = logging.getLogger(__name__)
 
 
 class Preparing(Stage[tuple[Order, Backend]]):
-    """Makes `Ready` of an order, or reports why it is `Unfit`."""
+    """Makes `Ready` of an order, or reports why it is `Unfit`.
+
+    Parameters
+    ----------
+    reports:
+        Where it says what becomes of its orders.
+    deliver:
+        Called with what is ready, before it is reported.
+    """
+
+    def __init__(self, reports: Reports, deliver: Callable[[Ready], None]) -> None:
+        super().__init__("preparing", reports)
+        self._deliver = deliver
 
     def carry_out(self, order: tuple[Order, Backend]) -> None:
         """Prepare one job for one backend."""
         job, backend = order
         try:
-            self.report(_ready(job, backend))
+            ready = _ready(job, backend)
         except Exception as error:  # noqa: BLE001 - a stage outlives whatever a job or a driver does
             self.report(Unfit(job, as_error(error), traceback.format_exc()))
+        else:
+            self._deliver(ready)
+            self.report(ready)
 
 
 def _ready(order: Order, backend: Backend) -> Ready:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
 
 _log = logging.getLogger(__name__)
 logging.getLogger("watchdog").setLevel(logging.CRITICAL)  # it calls events that come while it stops errors
@@ -43,19 +44,21 @@ class Wake(FileSystemEventHandler):
 
     def __init__(self) -> None:
         self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._observer = Observer()
+        self._observer: BaseObserver | None = None
         self._renamed: set[str] = set()
 
     def watch(self, folders: Iterable[Path]) -> bool:
         """Start to watch `folders` and all below them; False where that cannot be had: scans must do."""
         _hurry()
         try:
+            observer = Observer()  # asks the kernel for an inotify instance, of which a user has 128
             for folder in folders:
-                self._observer.schedule(self, str(folder), recursive=True)
-            self._observer.start()
+                observer.schedule(self, str(folder), recursive=True)
+            observer.start()
         except OSError as error:
             _log.warning("no file events here (%s): scanning only", error)
             return False
+        self._observer = observer
         return True
 
     def on_any_event(self, event: FileSystemEvent) -> None:
@@ -85,6 +88,6 @@ class Wake(FileSystemEventHandler):
 
     def stop(self) -> None:
         """Stop watching."""
-        if self._observer.is_alive():
+        if self._observer is not None and self._observer.is_alive():
             self._observer.stop()
             self._observer.join(timeout=5)

@@ -123,20 +123,38 @@ class Journal:
         self.append(job_id, claim, [entry])
         return self.absorb(job_id, [entry])
 
+    def mention(self, job_id: str, claim: int, event: str, *, in_status: bool, **details: Any) -> None:
+        """Append an event that is no change of state and need not survive a power cut.
+
+        Without `in_status` the record on the disk is left alone: another event follows at once.
+        """
+        entry = self.entry(event, **details)
+        self.append(job_id, claim, [entry], durable=False)
+        if in_status:
+            self.absorb(job_id, [entry])
+        else:
+            self._keep(job_id, with_event(self.record(job_id), entry))
+
     def entry(self, event: str, **details: Any) -> dict[str, Any]:
         """Return an event of this moment; it is not written yet."""
         return {"at": self.now(), "event": event, "by": self._server, **details}
 
     def append(
-        self, job_id: str, claim: int, entries: Iterable[Mapping[str, Any]], *, is_open: bool = False
+        self,
+        job_id: str,
+        claim: int,
+        entries: Iterable[Mapping[str, Any]],
+        *,
+        is_open: bool = False,
+        durable: bool = True,
     ) -> None:
         """Append events in one write; any thread may, the record is left to `absorb`.
 
-        `is_open` says that the file was made by `open_log`.
+        `is_open` says that the file was made by `open_log`; without `durable` it is not synced.
         """
         log = self._layout.home(job_id) / f"events.c{claim}.jsonl"
         lines = "\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
-        fs.append_line(log, lines, durable=self._durable, is_named=is_open)
+        fs.append_line(log, lines, durable=durable and self._durable, is_named=is_open)
 
     def absorb(self, job_id: str, entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Replace the status record by what it is after events that are written; return it."""

@@ -11,7 +11,7 @@ from qtrl_spool.experiments import pi_no_pi
 from .support import Serve, quick, until
 
 
-def scan(n_batches: int = 6, batch_s: float = 0.15, **more: object) -> dict[str, object]:
+def scan(n_batches: int = 16, batch_s: float = 0.25, **more: object) -> dict[str, object]:
     """Return the options of a long job whose data are reproducible to the bit."""
     simulator = {"batch_s": batch_s, "seed": 7}
     return {"config": {"simulator": simulator}, "n_reps": 6, "n_batches": n_batches, **more}
@@ -63,14 +63,14 @@ def test_an_urgent_job_cuts_into_a_long_scan_whose_result_is_whole_to_the_bit(
 def test_a_scan_keeps_its_raw_traces_over_a_pause(spool: Spool, serve: Serve) -> None:
     serve()
     raw = {"adc": {"acquisition_settings": {"keep_raw": True}}}
-    long = spool.submit(pi_no_pi(0), **scan(config={"simulator": {"batch_s": 0.15}, **raw}))
+    long = spool.submit(pi_no_pi(0), **scan(config={"simulator": {"batch_s": 0.25}, **raw}))
 
     cut_into(spool, long)
     result = long.result(60)
 
     assert "paused" in events(long)
-    assert result.dataset.sizes["repetition"] == 36
-    assert result.dataset["raw"].sizes["repetition"] == 36
+    assert result.dataset.sizes["repetition"] == 96
+    assert result.dataset["raw"].sizes["repetition"] == 96
 
 
 def test_a_paused_job_keeps_the_configuration_that_it_began_with(spool: Spool, serve: Serve) -> None:
@@ -163,5 +163,5 @@ def test_a_job_without_its_partial_result_starts_over(spool: Spool, serve: Serve
 
     serve()
 
-    assert measured(long).shape[1] == 36
+    assert measured(long).shape[1] == 96
     assert long.status()["attempt"] == 2

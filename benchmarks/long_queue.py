@@ -10,7 +10,7 @@ For 1,000, 10,000 and 100,000 waiting jobs it prints
 
 Times are wall time, and in brackets the processor time, which a busy machine changes less.
 
-    python benchmarks/queue.py [--only N]… [--seconds S]
+    python benchmarks/long_queue.py [--only N]… [--seconds S]
 """
 
 from __future__ import annotations
