@@ -1,8 +1,9 @@
 """Duty cycle: the share of wall time in which the backend acquires while the queue is not empty.
 
 ``python benchmarks/duty.py [--batch-s 0.1] [--jobs 100]``: a real server process on the simulator, durable
-mode, jobs of one batch, each its own Ramsey of 50 elements and its own patch, all queued before the server starts.
-The time counts from the first acquisition to the last. The acquisition is the simulator's ``batch_s``.
+mode, jobs of one batch, each its own Ramsey of 50 elements and its own patch, all queued before the
+server starts. The time counts from the first acquisition to the last. The acquisition is the simulator's
+``batch_s``.
 
 The baseline of the same run is what a server would reach that does one after the other what this one does at
 once: prepare, acquire, process and write, each measured by itself for one such job.
