@@ -106,6 +106,8 @@ def readout_order(adc_tree: Mapping[str, Any], read: Iterable[str]) -> tuple[str
 
 def _all(adc_tree: Mapping[str, Any], *, only_enabled: bool = False) -> Iterator[Step]:
     categories = adc_tree.get("processing") or {}
+    if not isinstance(categories, Mapping):
+        raise ProcessingError(f"{categories!r} is no mapping of categories", where="adc/processing")
     for category, steps in sorted(categories.items(), key=_by_name):
         if not isinstance(steps, Mapping):
             raise ProcessingError(f"{steps!r} is no category of steps", where=f"adc/processing/{category}")
@@ -135,7 +137,10 @@ def _step(name: str, entry: Any) -> Step:
         if key not in ("enable", "type", "kwargs"):
             hint = did_you_mean(key, ("enable", "type", "kwargs"))
             raise ProcessingError(f"a step has no {key!r}", where=where, hint=hint)
-    return Step(name, str(entry["type"]), entry.get("kwargs") or {})
+    kwargs = entry.get("kwargs") or {}
+    if not isinstance(kwargs, Mapping):
+        raise ProcessingError(f"kwargs is {kwargs!r}, expected a mapping of parameters", where=where)
+    return Step(name, str(entry["type"]), kwargs)
 
 
 def _check(step: Step) -> None:

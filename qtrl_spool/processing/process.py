@@ -27,7 +27,7 @@ from qtrl_spool.processing.chain import Step, chain_steps, readout_labels, reado
 from qtrl_spool.processing.demodulation import heterodyne, known_frequencies
 from qtrl_spool.processing.steps import STEPS
 from qtrl_spool.processing.streams import Memory, changed, size
-from qtrl_spool.processing.work import Work, is_labels, leave_out, numbers
+from qtrl_spool.processing.work import Work, is_labels, leave_out, number
 
 POINTS = "Heterodyne"
 
@@ -91,7 +91,7 @@ def _demodulate(
     raw: Labelled, step: Step, readouts: tuple[str, ...], adc_tree: Mapping[str, Any]
 ) -> Labelled:
     settings = adc_tree.get("hardware_settings") or {}
-    rate = numbers(step.kwargs.get("sample_rate", settings.get("sample_rate")), "sample_rate")
+    rate = number(step.kwargs.get("sample_rate") or settings.get("sample_rate"), "sample_rate")
     known = known_frequencies(step.kwargs["freq_labels"], step.kwargs["frequencies"])
     readout_order(adc_tree, readouts)
     return heterodyne(raw, np.asarray([known[label] for label in readouts], np.float64), rate)

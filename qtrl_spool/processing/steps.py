@@ -29,8 +29,8 @@ from qtrl_spool.processing.work import (
     matrices_of,
     named_axis,
     note,
+    number,
     numbered_axes,
-    numbers,
     points_of,
     put,
     readout_label,
@@ -41,7 +41,7 @@ from qtrl_spool.processing.work import (
 def heterodyne(work: Work, *, freq_labels: Any, frequencies: Any, sample_rate: Any = None) -> Work:
     """Look at the parameters; the data are demodulated before the chain runs."""
     demodulation.known_frequencies(freq_labels, frequencies)
-    if sample_rate is not None and not numbers(sample_rate, "sample_rate") > 0:
+    if sample_rate is not None and not number(sample_rate, "sample_rate") > 0:
         raise ProcessingError(f"sample_rate is {sample_rate!r}, expected samples/s above zero")
     return work
 
@@ -91,6 +91,11 @@ def heralding(
 ) -> Work:
     """Mark the shots that did not start in `target_state` for every readout; all others are kept."""
     data = look_up(work, input_name)
+    if not {"repetition", "element"} <= set(data.axes):
+        raise ProcessingError(
+            f"input_name is {str(input_name)!r} with the axes [{', '.join(data.axes)}]: "
+            "heralding needs repetition and element"
+        )
     for parameter, index, name in (
         ("rep_index", rep_index, "repetition"),
         ("elem_index", elem_index, "element"),
@@ -104,7 +109,7 @@ def heralding(
         stand_ins = ({str(result_name)} - {str(input_name)}) | {herald}
         return replace(work, stand_ins=work.stand_ins | stand_ins, heralds=work.heralds | {herald})
     heralds = levels_of(work, herald_classified_name, "herald_classified_name")
-    kept = counting.passing(heralds, int(numbers(target_state, "target_state")))
+    kept = counting.passing(heralds, _level(work, target_state, "target_state"))
     work = put(work, result_name, _discarded(data, kept))
     if work.kept is not None:
         kept = Labelled(kept.values & work.kept.values, kept.axes)
@@ -214,6 +219,12 @@ def _discarded(data: Data, kept: Labelled) -> Data:
     return changed(
         data, lambda part, repetitions: counting.discard(part, Labelled(kept.values[repetitions], kept.axes))
     )
+
+
+def _level(work: Work, level: Any, parameter: str) -> int:
+    if level not in range(work.n_levels) or isinstance(level, bool):
+        raise ProcessingError(f"{parameter} is {level!r}, the classifier tells 0 to {work.n_levels - 1}")
+    return int(level)
 
 
 def _check_index(data: Data, name: str, index: Any, parameter: str) -> None:

@@ -197,7 +197,16 @@ def numbers(value: Any, parameter: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         hint = "no variable has that name" if isinstance(value, str) else None
         raise ProcessingError(f"{parameter} is {value!r}, expected a number", hint=hint)
+    if not np.isfinite(float(value)):
+        raise ProcessingError(f"{parameter} is {value!r}, expected a finite number")
     return float(value)
+
+
+def number(value: Any, parameter: str) -> float:
+    """Return one number."""
+    if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
+        raise ProcessingError(f"{parameter} is a list, expected one number")
+    return float(numbers(value, parameter))
 
 
 def rows_of(work: Work, value: Any, parameter: str, readouts: Sequence[str] | None = None) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from qtrl_spool.bundle import Bundle, Manifest
 from qtrl_spool.config import load_config
 from qtrl_spool.errors import ProcessingError
 from qtrl_spool.experiments import rabi
-from qtrl_spool.processing import demodulate, demodulated, rehearse, warnings
+from qtrl_spool.processing import demodulate, demodulated, readout_labels, rehearse, warnings
 from qtrl_spool.shipped import default_config_folder
 
 READ = {"readouts": ("R3", "R1"), "n_elements": 5, "n_triggers": 2}
@@ -87,3 +88,40 @@ def test_traces_in_batches_are_demodulated_when_they_are_asked_for(adc):
     assert points.shape == (2, 6, 2, 1, 2)
     expected = [demodulate(part, adc, ("R3", "R1")).values for part in parts]
     np.testing.assert_array_equal(whole(points).values, np.concatenate(expected, axis=1))
+
+
+NONSENSE = (
+    None, "x", -1, 5, 1.5, True, [], [1], ["a"], {"a": 1}, float("nan"), [float("inf")] * 4,
+    [[1, 2], [3]], [[float("nan")] * 4] * 4, [[0, 0, 0, 0]] * 4, [["R5", "R6"]],
+)  # fmt: skip
+
+
+def plain(tree):
+    """Return a configuration as plain data in which everything is enabled."""
+    if hasattr(tree, "items"):
+        return {key: True if key == "enable" else plain(value) for key, value in tree.items()}
+    return [plain(value) for value in tree] if isinstance(tree, list) or hasattr(tree, "append") else tree
+
+
+@pytest.mark.parametrize("chain", ["lab", "shipped"])
+def test_nonsense_in_any_parameter_of_any_step_is_refused_or_does_no_harm(chain, lab_adc, shipped):
+    adc = plain({"lab": lab_adc, "shipped": shipped.adc}[chain])
+    read = {"readouts": readout_labels(adc), "n_elements": 21, "n_triggers": 2}
+    rehearse(adc, **read)
+    for steps in adc["processing"].values():
+        for step in (each for name, each in steps.items() if name != "enable"):
+            for parameter, good in list(step["kwargs"].items()):
+                for value in NONSENSE:
+                    step["kwargs"][parameter] = value
+                    with contextlib.suppress(ProcessingError):
+                        rehearse(adc, **read)
+                step["kwargs"][parameter] = good
+
+
+@pytest.mark.parametrize(
+    "processing", [[1], {"0": [1]}, {"0": {"0": 1}}, {"0": {"0": {"type": "GMM", "kwargs": [1]}}}]
+)
+def test_what_is_no_chain_is_refused_with_its_place(processing):
+    with pytest.raises(ProcessingError) as caught:
+        rehearse({"processing": processing}, **READ)
+    assert caught.value.where.startswith("adc/processing")
