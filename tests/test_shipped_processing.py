@@ -8,7 +8,7 @@ import pytest
 from qtrl_spool.config import Configuration
 from qtrl_spool.experiments import all_xy, pi_no_pi, rabi, ramsey, t1
 from qtrl_spool.processing import Processed
-from tests.test_shipped_physics import QUBITS, chip, excited, measured
+from tests.test_shipped_physics import QUBITS, READOUTS, chip, excited, measured
 
 ANGLES = (0.42, -1.31, 2.57, -2.08)
 
@@ -54,9 +54,21 @@ def test_a_t1_is_found_within_its_standard_error() -> None:
 
 
 def test_a_ramsey_is_a_decaying_sine_at_its_detuning() -> None:
-    done = measured(ramsey(QUBITS, 101, 0.3e-6, detune=0.4e6, herald=True), chip())
-    for frequency, error in found(done, "sin_exp", "frequency"):
-        assert abs(frequency - 0.4) < 5 * error and error < 0.01
+    for qubit, readout in zip(QUBITS, READOUTS, strict=True):
+        done = measured(ramsey(qubit, 101, 0.3e-6, detune=0.4e6, herald=True), chip())
+        frequency = done.fits[readout]["sin_exp"]["parameters"]["frequency"]
+        assert abs(frequency["value"] - 0.4) < 5 * frequency["error"] and frequency["error"] < 0.01
+
+
+def test_a_ramsey_of_two_qubits_that_feel_each_other_beats_at_their_zz() -> None:
+    """Each is in both levels while the other one precesses; the two frequencies are zz apart."""
+    done = measured(ramsey(("Q2", "Q3"), 101, 0.3e-6, detune=0.4e6, herald=True), chip())
+    zz = chip().simulator["pairs/Q2-Q3/zz"] / 1e6
+    for readout in ("R2", "R3"):
+        assert done.fits[readout]["best"] == "beat"
+        parameters = done.fits[readout]["beat"]["parameters"]
+        apart = abs(parameters["frequency"]["value"] - parameters["frequency_2"]["value"])
+        assert apart == pytest.approx(zz, rel=0.1)
 
 
 def test_a_rabi_is_found_by_the_step_that_knows_its_phase() -> None:

@@ -36,6 +36,7 @@ __all__ = ["MODELS", "curve", "evaluate", "fit", "with_best"]
 Floats = NDArray[np.float64]
 
 _MAX_CHANCE = 1e-3
+_NOISE = "no better than a constant"
 _LEAST_PERIODS = 0.4
 _ALIKE = 2.0
 _STARTS = {
@@ -105,6 +106,8 @@ def _beat(points: Points) -> Solution | str:
     one = _solved(single, points, starts.decaying_sine(points))
     if isinstance(one, str):
         return one
+    if _is_noise(single, points, one):
+        return _NOISE
     first = starts.beat(points, tau=float(one.values[2]), frequency=float(one.values[3]))
     if not first:
         return "the points cannot tell two frequencies"
@@ -158,11 +161,8 @@ def _tidy(model: Model, found: Solution) -> Solution:
 
 def _doubt(model: Model, points: Points, found: Solution) -> str | None:
     """Return why a solution should not be believed, or None."""
-    n_trials = len(points.t) / 2 if model.waves else 1.0
-    n_more = len(model.units) - 1
-    constant = points.y - points.mean
-    if n_trials * least.chance(points, constant, found.residuals, n_more + 1, n_more) > _MAX_CHANCE:
-        return "no better than a constant"
+    if _is_noise(model, points, found):
+        return _NOISE
     named = dict(zip(model.units, zip(found.values, found.errors, strict=True), strict=True))
     top = starts.highest(points.t)
     for name in model.waves:
@@ -175,6 +175,14 @@ def _doubt(model: Model, points: Points, found: Solution) -> str | None:
         if not error <= most * abs(value):
             return f"the data do not determine {'the ' if name != 'tau' else ''}{name}"
     return _misfit(points, found)
+
+
+def _is_noise(model: Model, points: Points, found: Solution) -> bool:
+    """Tell whether a constant would do, chance considered."""
+    n_trials = len(points.t) / 2 if model.waves else 1.0
+    n_more = len(model.units) - 1
+    constant = points.y - points.mean
+    return n_trials * least.chance(points, constant, found.residuals, n_more + 1, n_more) > _MAX_CHANCE
 
 
 def _misfit(points: Points, found: Solution) -> str | None:
