@@ -6,7 +6,12 @@
     intake.py    incoming/  → accepting/: which drops are whole
     acceptance.py           → queue/ or rejected/
     box.py       looking at a drop box again and again
-    worker.py    the thread that runs a claimed job
+    pipeline.py  which job is next, which acquires, which are being written; reports of the stages
+    choosing.py  whose turn it is, and the order to run it
+    stage.py     a stage: a thread, its inbox, its reports
+    preparing.py, acquiring.py, finishing.py    the three stages in a row, and slot.py between the first two
+    patience.py  how long a job or a backend may take
+    ending.py    why a job stops, and what becomes of it
     outcome.py   what the worker reports → done, failed, cancelled, or back to queue/
     steering.py  requests/  → cancel, hold, release, move, configuration updates
     standby.py   who may serve under a name and drive an instrument, and who waits

@@ -31,6 +31,7 @@ from qtrl_spool.server.orders import (
     Acquired,
     Batch,
     Begun,
+    CheckUp,
     Connected,
     Execution,
     Failed,
@@ -40,6 +41,7 @@ from qtrl_spool.server.orders import (
     Ready,
     Report,
     Unwell,
+    Well,
 )
 from qtrl_spool.server.stage import Reports, Stage, as_error
 from qtrl_spool.spool import servers
@@ -51,7 +53,7 @@ _log = logging.getLogger(__name__)
 _CONNECT_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
-class Acquiring(Stage[Ready]):
+class Acquiring(Stage[Ready | CheckUp]):
     """Claims and acquires what is ready.
 
     Parameters
@@ -161,9 +163,13 @@ class Acquiring(Stage[Ready]):
 
     # ------------------------------------------------------------ one job
 
-    def carry_out(self, order: Ready) -> None:
-        """Claim and acquire one job."""
+    def carry_out(self, order: Ready | CheckUp) -> None:
+        """Claim and acquire one job, or look whether one could be."""
         backend = self._backend
+        if isinstance(order, CheckUp):
+            illness = None if backend is None else self._illness(backend)
+            self.report(Well() if illness is None else Unwell(illness))
+            return
         if backend is None or order.backend is not backend:
             self.report(NotBegun(order.order))
             return

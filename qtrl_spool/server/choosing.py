@@ -79,7 +79,10 @@ class Choosing:
     def _known(self) -> Facts:
         """Return what decides, for this server, whether a job may run."""
         servers = {self._names.server: self._names.instrument}
-        return Facts(servers, pauses(self._layout), partial(is_open, self._layout))
+        stopped = [
+            each for each in pauses(self._layout) if not each.by_backend
+        ]  # that one we know first-hand
+        return Facts(servers, tuple(stopped), partial(is_open, self._layout))
 
     def _takes(self, facts: Facts, besides: Collection[str], place: Place, told: Mapping[str, Any]) -> bool:
         """Whether a job may run here, by what this server knows of it and then by its record."""

@@ -189,6 +189,16 @@ class Unwell:
 
 
 @dataclass(frozen=True)
+class CheckUp:
+    """Order to ask the instrument how it is, while no job is taken."""
+
+
+@dataclass(frozen=True)
+class Well:
+    """The instrument can measure again."""
+
+
+@dataclass(frozen=True)
 class Unfit:
     """The job cannot be prepared."""
 
@@ -299,6 +309,7 @@ class Kept:
 Report = (
     Connected
     | Unwell
+    | Well
     | Ready
     | Unfit
     | NotBegun

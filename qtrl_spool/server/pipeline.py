@@ -40,8 +40,10 @@ from qtrl_spool.server.roll import Choice
 from qtrl_spool.server.slot import Slot
 from qtrl_spool.server.stage import Reports
 from qtrl_spool.spool import tickets
+from qtrl_spool.spool.eligible import Pause
 from qtrl_spool.spool.journal import Journal
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.pauses import pause, pauses, resume
 from qtrl_spool.spool.settings import Settings
 from qtrl_spool.spool.tickets import Place, Tickets
 
@@ -94,7 +96,7 @@ class Pipeline:
         self._journal = journal
         self._moves = moves
         self._outcome = outcome
-        self._server = names.server
+        self._server, self._backend_name = names.server, names.backend
         self._make_backend = make_backend
         self._choosing = Choosing(layout, journal, moves, outcome, store, choice, names)
         self._ending = Ending(layout, outcome, last_order)
@@ -210,6 +212,7 @@ class Pipeline:
         """
         self._look_at_clock()
         self._give_back_strays()
+        self._check_up()
         self._choose()
         while self._said:
             self._act(self._said[0])
@@ -241,8 +244,14 @@ class Pipeline:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether nothing can be taken at present: no instrument, or it was unwell a moment ago."""
-        return self._backend is None or time.monotonic() < self._again_at
+        """Whether nothing can be taken at present: no instrument, an unwell one, trouble a moment ago."""
+        return self._backend is None or self.illness is not None or time.monotonic() < self._again_at
+
+    def _check_up(self) -> None:
+        """Have an unwell instrument asked, now and then, how it is."""
+        if self._backend is not None and self.illness is not None and time.monotonic() > self._again_at:
+            self._again_at = time.monotonic() + _LOOK_AGAIN_S
+            self._acquiring.inbox.put(orders.CheckUp())
 
     def _consider(self, best: Place) -> None:
         """Have the job made ready whose turn it is."""
@@ -324,11 +333,15 @@ class Pipeline:
             report.ready.room.release()
             self._slot.empty(report.ready.order)
 
+    def _be_well(self, report: orders.Well) -> None:
+        del report
+        self.illness = None
+
     def _begun(self, report: orders.Begun) -> None:
         self._slot.empty(report.order)
         self._now = Now(report.execution, time.monotonic())
         self._ending.before.pop(report.order.job_id, None)
-        self.illness = self.trouble = None
+        self.trouble = None
         if self._closed:
             self.stop()
 
@@ -364,9 +377,9 @@ class Pipeline:
 
     def _is_lost(self, report: Any) -> bool:
         """Notice that another server took the job over; then nothing more is written about it."""
-        if isinstance(report, orders.Unfit | orders.NotBegun | orders.Unwell):
+        order: Order | None = getattr(report, "order", None)
+        if order is None or isinstance(report, orders.Unfit | orders.NotBegun):
             return False  # nothing was claimed, or it is looked at there
-        order: Order = report.order
         if not fs.is_gone(order.place.path) or self._outcome.has_ended(order.place):
             return False
         order.halt.set()
@@ -384,7 +397,15 @@ class Pipeline:
                 written.data.close()
         self._causes.pop(order.job_id, None)
 
+    def _note_well(self, report: orders.Well | orders.Connected) -> None:
+        del report
+        if resume(self._layout, self._server, by_backend=True, durable=self._settings.durable):
+            _log.info("the instrument is well again")
+
     def _note_unwell(self, report: orders.Unwell) -> None:
+        said = Pause(self._server, report.reason, self._backend_name, self._journal.now(), by_backend=True)
+        if not any(each.by_backend and each.reason == said.reason for each in pauses(self._layout)):
+            pause(self._layout, said, durable=self._settings.durable)
         if report.ready is not None:
             self._outcome.close(report.ready.order.job_id)
 
@@ -462,6 +483,7 @@ class Pipeline:
 _HEAR: dict[type, Callable[[Pipeline, Any], None]] = {
     orders.Connected: Pipeline._connected,
     orders.Unwell: Pipeline._be_unwell,
+    orders.Well: Pipeline._be_well,
     orders.Begun: Pipeline._begun,
     orders.Batch: Pipeline._heard_batch,
     orders.Acquired: Pipeline._acquired,
@@ -469,7 +491,9 @@ _HEAR: dict[type, Callable[[Pipeline, Any], None]] = {
     orders.Failed: Pipeline._let_go,
 }
 _ACT: dict[type, Callable[[Pipeline, Any], None]] = {
+    orders.Connected: Pipeline._note_well,
     orders.Unwell: Pipeline._note_unwell,
+    orders.Well: Pipeline._note_well,
     orders.Unfit: Pipeline._drop_unfit,
     orders.NotBegun: Pipeline._not_begun,
     orders.Begun: Pipeline._note_begun,

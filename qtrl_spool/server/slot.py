@@ -16,7 +16,7 @@ from qtrl_spool import run
 from qtrl_spool.backends import Backend
 from qtrl_spool.errors import StorageError
 from qtrl_spool.results import space
-from qtrl_spool.server.orders import NotBegun, Order, Ready
+from qtrl_spool.server.orders import CheckUp, NotBegun, Order, Ready
 from qtrl_spool.server.stage import Inbox, Reports
 from qtrl_spool.spool import servers
 from qtrl_spool.spool.journal import claimed_result
@@ -37,7 +37,7 @@ class Slot:
     """
 
     def __init__(
-        self, layout: Layout, server: str, reports: Reports, instrument: Callable[[], Inbox[Ready]]
+        self, layout: Layout, server: str, reports: Reports, instrument: Callable[[], Inbox[Ready | CheckUp]]
     ) -> None:
         self._layout = layout
         self._server = server
