@@ -41,7 +41,7 @@ from qtrl_spool.sequence import Examined, Sequence, SequenceWrapper, raise_all, 
 
 if TYPE_CHECKING:
     from qtrl_spool.backends import Backend
-    from qtrl_spool.processing import Processed
+    from qtrl_spool.processing import Memory, Processed
     from qtrl_spool.results.space import Need
 
 _READOUT = "Readout/R"
@@ -99,8 +99,11 @@ class Data:
     """
 
     def __init__(self, need: Need | None = None) -> None:
+        from qtrl_spool.processing import Memory
         from qtrl_spool.results.scratch import Scratch
 
+        self.memory = Memory()
+        """What processing found in the batches so far: a partial result looks only at the new ones."""
         self._iq = Scratch(expected=0 if need is None else need.iq)
         self._raw = Scratch(expected=0 if need is None else need.raw)
 
@@ -475,7 +478,7 @@ def conclude(
     from qtrl_spool.results.write import write
 
     iq = data.iq
-    processed = _processed(prepared, iq, partial=partial)
+    processed = _processed(prepared, iq, data.memory, partial=partial)
 
     def written(file: BinaryIO) -> None:
         write(
@@ -498,14 +501,14 @@ def conclude(
     return written
 
 
-def _processed(prepared: Prepared, iq: Batches, *, partial: bool) -> Processed | None:
+def _processed(prepared: Prepared, iq: Batches, memory: Memory, *, partial: bool) -> Processed | None:
     from qtrl_spool.processing import process
 
     if not prepared.bundle.manifest.processing:
         return None
     with contextlib.suppress(*((ProcessingError,) if partial else ())):
         x_axis = np.asarray(prepared.wrapper.x_axis)
-        return process(iq, prepared.config.adc, readouts=prepared.readouts, x_axis=x_axis)
+        return process(iq, prepared.config.adc, readouts=prepared.readouts, x_axis=x_axis, memory=memory)
     return None
 
 
