@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qtrl_spool import fs
 from qtrl_spool.errors import QtrlSpoolError
 from qtrl_spool.job import State, is_id, parse_final_name
-from qtrl_spool.spool import probe, tickets
+from qtrl_spool.spool import probe, survey, tickets
+from qtrl_spool.spool.diagnosis import Ailment, agree, diagnose
 from qtrl_spool.spool.find import is_arriving
 from qtrl_spool.spool.findings import FINE, NOTE, WRONG, Finding
 from qtrl_spool.spool.journal import read_status
@@ -30,10 +31,13 @@ from qtrl_spool.spool.trials import storage as tried
 
 __all__ = ["FINE", "NOTE", "WRONG", "Finding", "examine"]
 
+_T = TypeVar("_T")
 _RECENT_DAYS = 7
 _SHOWN = 3
 _N_LOOKS, _BETWEEN_LOOKS_S = 3, 0.1
 _N_WRITES = 5
+_REPAIR = "'qtrl-spool doctor --repair' puts it right, as far as it can be"
+_TOLD_ELSEWHERE = {Ailment.TICKETLESS, Ailment.HOMELESS, Ailment.RECORD}
 
 
 def examine(layout: Layout, *, now: datetime, deadline_s: float = probe.DEADLINE_S) -> Iterator[Finding]:
@@ -62,6 +66,7 @@ def examine(layout: Layout, *, now: datetime, deadline_s: float = probe.DEADLINE
         _drops,
         _tickets,
         _records,
+        _damages,
     )
     for look in looks:
         try:
@@ -88,7 +93,7 @@ def _folders(layout: Layout, now: datetime) -> Iterator[Finding]:
     del now
     missing = [folder.name for folder in (*layout.folders, layout.config) if not folder.is_dir()]
     if missing:
-        yield Finding("directories", WRONG, f"missing: {', '.join(missing)}", "make them again with mkdir")
+        yield Finding("directories", WRONG, f"missing: {', '.join(missing)}", _REPAIR)
     else:
         yield Finding("directories", FINE, "all there")
 
@@ -197,7 +202,7 @@ def _tickets(layout: Layout, now: datetime) -> Iterator[Finding]:
     if homeless:
         yield Finding(
             "tickets", WRONG, f"{len(homeless)} without a home, such as {homeless[0]}",
-            "start the server again: it makes the records anew",
+            _REPAIR,
         )  # fmt: skip
     deserted = _deserted(layout, now)
     if deserted:
@@ -228,12 +233,12 @@ def _records(layout: Layout, now: datetime) -> Iterator[Finding]:
         job_id, _, state = lost[0]
         yield Finding(
             "jobs", WRONG, f"{len(lost)} have no ticket, such as {job_id}, by its record {state}",
-            "submit it again if it is wanted, and please report it with its events ('qtrl-spool log')",
+            _REPAIR,
         )  # fmt: skip
     for job_id, place, state in other:
         yield Finding(
             "jobs", WRONG, f"{job_id} is {state} by its record, and its ticket lies in {place}",
-            "a server that runs makes the record again when it next has to do with the job",
+            _REPAIR,
         )  # fmt: skip
 
 
@@ -245,20 +250,13 @@ def _suspects(layout: Layout, since: str) -> Iterator[str]:
         for job_id in fs.folders(layout.jobs / date) if date >= since else []:
             record = read_status(layout, job_id) if is_id(job_id) else None
             state = open_states.get(job_id) or _ended_as(layout, job_id)
-            if record is not None and not _agree(record["state"], state):
+            if record is not None and not agree(record["state"], state):
                 yield job_id
 
 
 def _ended_as(layout: Layout, job_id: str) -> State | None:
     parsed = map(parse_final_name, fs.names(layout.home(job_id)))
     return next((each[0] for each in parsed if each is not None), None)
-
-
-def _agree(recorded: str, state: State | None) -> bool:
-    if recorded == State.REJECTED:
-        return state is None
-    waiting = {State.QUEUED, State.PAUSED}
-    return recorded == state or (recorded in waiting and state in waiting)
 
 
 def _contradiction(layout: Layout, job_id: str) -> tuple[str, str, str] | None:
@@ -271,10 +269,36 @@ def _contradiction(layout: Layout, job_id: str) -> tuple[str, str, str] | None:
         time.sleep(_BETWEEN_LOOKS_S if look else 0.0)
         place = tickets.find(layout, job_id)
         record = read_status(layout, job_id)
-        if record is None or _agree(record["state"], place.state if place else None):
+        if record is None or agree(record["state"], place.state if place else None):
             return None
         if place is None and is_arriving(layout, job_id):
             return None
         where = place.path.parent.relative_to(layout.root).as_posix() if place else ""
         told = job_id, where, str(record["state"])
     return told
+
+
+# ---------------------------------------------------------------- damages
+
+
+def _damages(layout: Layout, now: datetime) -> Iterator[Finding]:
+    """Look for what lies out of place, and for jobs with several tickets, without results and so on."""
+    lease_s = _lease_s(layout)
+    alive = {beat["name"] for beat in heartbeats(layout) if looks_alive(beat, now=now, lease_s=lease_s)}
+    strays = _lasting(lambda: survey.out_of_place(layout, alive))
+    if strays:
+        first = Path(next(iter(strays))).relative_to(layout.root).as_posix()
+        yield Finding(
+            "strays", WRONG, f"{len(strays)} lie where nothing of the kind belongs: {first}", _REPAIR
+        )
+    since = f"{(now - timedelta(days=_RECENT_DAYS)).date()}"
+    suspects = list(survey.ailing(layout, since=since, thorough=False))
+    ailing = _lasting(lambda: survey.ailing(layout, suspects, thorough=False)) if suspects else {}
+    for job_id, seen in ailing.items():
+        told = [each for each in diagnose(seen) if each not in _TOLD_ELSEWHERE]
+        if told:
+            yield Finding("jobs", WRONG, f"{job_id}: {'; '.join(told)}", _REPAIR)
+
+
+def _lasting(look: Callable[[], Mapping[str, _T]]) -> dict[str, _T]:
+    return survey.lasting(look, _N_LOOKS, lambda: time.sleep(_BETWEEN_LOOKS_S))

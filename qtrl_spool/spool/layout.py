@@ -15,6 +15,8 @@ from qtrl_spool.job import date_of, parse_priority
 
 MARK = "spool.yaml"
 DEFAULT_PRIORITY = 50
+BOX_MODE = 0o3775
+"""Permissions of a drop box: sticky, the group of the folder for what is dropped, writable for that group."""
 FIRST_PRIORITIES = ("10-urgent", "30-high", "50-normal", "70-low", "90-idle")
 
 
@@ -175,4 +177,4 @@ def _open_boxes(layout: Layout) -> None:
         return
     for box in layout.drop_boxes:
         with fs.reporting("set the permissions of", box):
-            box.chmod(0o3775)
+            box.chmod(BOX_MODE)

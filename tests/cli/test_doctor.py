@@ -129,6 +129,7 @@ def test_doctor_finds_nothing_wrong_with_a_job_that_ended(run: Run, spool: Spool
     home, _ = recorded(spool, state)
     if state != "rejected":
         (home / f"{state}.c1.qjob").touch()
+        (home / "result.h5").touch()
     assert wrong(run("doctor", "--json")) == []
 
 
@@ -138,3 +139,40 @@ def test_doctor_names_all_closed_drop_boxes_at_once(run: Run, spool: Spool) -> N
     findings = run("doctor", "--json").facts["findings"]
     (told,) = [each for each in findings if each["what"] == "permissions" and each["verdict"] == "note"]
     assert "incoming/10-urgent" in told["said"] and "incoming/90-idle" in told["said"]
+
+
+# ---------------------------------------------------------------- damages, and their repair
+
+
+def test_doctor_finds_strays_and_says_how_they_are_put_aside(run: Run, spool: Spool) -> None:
+    (spool.path / "held" / "notes.txt").touch()
+    findings = run("doctor", "--json").facts["findings"]
+    (told,) = [each for each in findings if each["what"] == "strays"]
+    assert "held/notes.txt" in told["said"] and "--repair" in told["hint"]
+
+
+def test_doctor_finds_a_job_with_two_tickets(run: Run, spool: Spool) -> None:
+    _, job_id = recorded(spool, "queued")
+    for folder in ("held", "queue/50-normal"):
+        (spool.path / folder / f"50-1-{job_id}.c0.qjob").touch()
+    assert f"{job_id}: it has several tickets" in wrong(run("doctor", "--json"))
+
+
+def test_doctor_repairs_and_then_looks_again(run: Run, spool: Spool) -> None:
+    (spool.path / "held" / "notes.txt").write_text("mine")
+    said = run("doctor", "--repair")
+    assert (
+        "mended held/notes.txt: it does not belong there: put aside in lost+found/held/notes.txt" in said.out
+    )
+    assert "strays" not in said.out
+    assert (spool.path / "lost+found" / "held" / "notes.txt").read_text() == "mine"
+
+
+def test_doctor_tells_repairs_as_json(run: Run, spool: Spool) -> None:
+    (spool.path / "held" / "notes.txt").touch()
+    (told,) = run("doctor", "--repair", "--json").facts["repairs"]
+    assert (told["verdict"], told["what"]) == ("mended", "held/notes.txt")
+
+
+def test_doctor_says_that_there_was_nothing_to_repair(run: Run, spool: Spool) -> None:
+    assert "nothing to repair" in run("doctor", "--repair").err
