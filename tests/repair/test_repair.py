@@ -19,8 +19,7 @@ from qtrl_spool.repair import FAILED, LEFT, MENDED, Mending, repair
 from qtrl_spool.spool.doctor import examine
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.settings import read_settings
-from tests.faults import promise
-from tests.faults.forked import serve_here
+from tests.faults import forked, promise
 
 from . import damage
 from .damage import DAMAGES, ENDS, ENDS_EXCEPT, EXCEPT, EXPECTED
@@ -98,8 +97,8 @@ def repaired(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[
         states = {each: state(root, each) for each in EXPECTED}
         twice, said = promise.look(root, ()).twice, wrong(root)
         again = [each for each in mend(root) if each.verdict != LEFT]
-        assert serve_here(root, "gone") == 0
-        assert serve_here(root, damage.ELSEWHERE) == 0
+        for server in ("gone", damage.ELSEWHERE):
+            assert forked.drained(root, root.parent / f"{server}.log", name=server) is None
         ends = {each: state(root, each) for each in EXPECTED}
         held = {damage.job(root, each): "held" for each, end in ends.items() if end == "held"}
         stuck = list(promise.judge(root, held).stuck)
