@@ -65,7 +65,8 @@ def _is_open_to_all(folder: Path) -> bool:
 
 def lock_of(backend: str, instrument: str) -> InstrumentLock | None:
     """Return the lock of the instrument that a backend drives; None for a simulator, its server's own."""
-    return None if backend in BUILT_IN else InstrumentLock(instrument)
+    is_simulator = backend in {*BUILT_IN, *BUILT_IN.values()}
+    return None if is_simulator else InstrumentLock(instrument)
 
 
 class InstrumentLock:
