@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -24,7 +23,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from qtrl_spool import __version__
 from qtrl_spool.axes import BATCHED, IQ_AXES, RAW_AXES, Batches, Labelled
 from qtrl_spool.bundle import Bundle, dump_patch
 from qtrl_spool.config import AcquisitionSettings, Configuration
@@ -496,6 +494,7 @@ def conclude(
                 layout.CONFIG: prepared.config.dump(),
                 layout.DEFAULT: json.dumps(prepared.config.files(), ensure_ascii=False),
             },
+            compression=None if partial else prepared.settings.compression,
         )
 
     return written
@@ -517,7 +516,7 @@ def _x_axis(wrapper: SequenceWrapper) -> tuple[str, str, NDArray[Any]]:
 
 
 def _provenance(prepared: Prepared) -> dict[str, Any]:
-    import h5py
+    from qtrl_spool.results.write import software
 
     config, settings = prepared.config, prepared.settings
     return {
@@ -527,6 +526,5 @@ def _provenance(prepared: Prepared) -> dict[str, Any]:
         "n_reps": settings.n_reps,
         "n_batches": settings.n_batches,
         "sample_rate": prepared.sequence.program.sample_rate,
-        "software": f"qtrl-spool {__version__}, numpy {np.__version__}, h5py {h5py.__version__}, "
-        f"Python {platform.python_version()}",
+        "software": software(),
     }
