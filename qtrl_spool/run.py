@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from qtrl_spool.axes import BATCHED, IQ_AXES, RAW_AXES, Batches, Labelled
+from qtrl_spool.axes import IQ_AXES, RAW_AXES, Batches, Labelled
 from qtrl_spool.bundle import Bundle, dump_patch
 from qtrl_spool.config import AcquisitionSettings, Configuration
 from qtrl_spool.errors import (
@@ -396,13 +396,6 @@ def measurement(prepared: Prepared, seed: int | None = None) -> Measurement:
         prepared.readouts,
         seed,
     )
-
-
-def in_batches(iq: Labelled, prepared: Prepared) -> list[Labelled]:
-    """Return points as the batches in which they were acquired; what fills no batch is left out."""
-    at, n_reps = iq.axis(BATCHED), prepared.settings.n_reps
-    parts = np.split(iq.values, range(n_reps, iq.size(BATCHED), n_reps), axis=at)
-    return [Labelled(part, iq.axes) for part in parts if part.shape[at] == n_reps]
 
 
 def seed_of(plan: Any) -> dict[str, int]:

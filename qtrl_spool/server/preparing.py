@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from qtrl_spool import run
 from qtrl_spool.backends import Backend
-from qtrl_spool.results.resume import read_partial
+from qtrl_spool.errors import NotFoundError, UsageError
+from qtrl_spool.results.read import resume_point
 from qtrl_spool.server.orders import Before, Order, Ready, Unfit
 from qtrl_spool.server.stage import Reports, Stage, as_error
 from qtrl_spool.spool.journal import PARTIAL
@@ -69,10 +70,11 @@ def _before(order: Order, prepared: run.Prepared) -> Before | None:
 def _from_partial(order: Order, prepared: run.Prepared) -> Before | None:
     if prepared.settings.keep_raw:
         return None  # a partial result has no raw traces
-    found = read_partial(order.home / PARTIAL)
-    if found is None:
+    try:
+        found = resume_point(order.home / PARTIAL)
+    except (NotFoundError, UsageError):
         return None
     data = run.Data(run.need_of(prepared))
-    for batch in run.in_batches(found.iq, prepared):
+    for batch in found.iq:
         data.append(batch, None)
     return Before(data, found.seed, found.program_sha256)
