@@ -17,18 +17,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import json
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from qtrl_spool.errors import StorageError
 
+if TYPE_CHECKING:
+    from qtrl_spool.syncs import Syncs
+
+Durable: TypeAlias = "bool | Syncs"
+"""Of a change: synced at once (True), not at all, or with others when they are committed."""
+
 _RETRIES = 5
+_LONGEST_BEGINNING = 200
 _OPEN_SAFELY = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
@@ -72,8 +77,22 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def _sync_file(descriptor: int, path: Path, durable: Durable) -> None:
+    if durable is True:
+        os.fsync(descriptor)
+    elif durable:
+        durable.file(descriptor, path)
+
+
+def _sync_names(durable: Durable, folder: Path) -> None:
+    if durable is True:
+        sync_folder(folder)
+    elif durable:
+        durable.folder(folder)
+
+
 def write_new(
-    path: Path, data: bytes, *, durable: bool = True, mode: int = 0o644, meant: Path | None = None
+    path: Path, data: bytes, *, durable: Durable = True, mode: int = 0o644, meant: Path | None = None
 ) -> None:
     """Write a file that must not exist yet, and sync its contents (not its name).
 
@@ -85,30 +104,32 @@ def write_new(
         with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            if durable:
-                os.fsync(file.fileno())
+            _sync_file(file.fileno(), path, durable)
 
 
 def temporary_name(path: Path) -> Path:
     """Return a name beside `path` that no scan takes for a drop, a ticket or a result."""
-    return path.with_name(f".{path.name[:200]}.{os.urandom(4).hex()}.tmp")
+    beginning = os.fsencode(path.name)[:_LONGEST_BEGINNING].decode(errors="ignore")
+    return path.with_name(f".{beginning}.{os.urandom(4).hex()}.tmp")
 
 
-def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o644) -> None:
+def replace(path: Path, data: bytes, *, durable: Durable = True, mode: int = 0o644) -> None:
     """Make `path` hold `data`: readers see the old file or the new one, never a part."""
     temporary = temporary_name(path)
     try:
         write_new(temporary, data, durable=durable, mode=mode, meant=path)
-        _put_in_place(temporary, path)
+        if isinstance(durable, bool):
+            put_in_place(temporary, path)
+        else:
+            durable.rename(temporary, path)
     except StorageError:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    if durable:
-        sync_folder(path.parent)
+    _sync_names(durable, path.parent)
 
 
-def _put_in_place(temporary: Path, path: Path) -> None:
+def put_in_place(temporary: Path, path: Path) -> None:
     """Rename a temporary file over `path`; one that nobody else knows and that has gone was renamed."""
     with reporting("replace", path):
         try:
@@ -119,7 +140,7 @@ def _put_in_place(temporary: Path, path: Path) -> None:
 
 
 def replace_by(
-    path: Path, write: Callable[[BinaryIO], None], *, durable: bool = True, into: Path | None = None
+    path: Path, write: Callable[[BinaryIO], None], *, durable: Durable = True, into: Path | None = None
 ) -> None:
     """Make `path` hold what `write` writes into a file: readers see the old file or the new one.
 
@@ -137,33 +158,41 @@ def replace_by(
     """
     temporary = into or temporary_name(path)
     try:
-        with reporting("write", path), open(_opened_to_fill(temporary, is_new=into is None), "r+b") as file:
+        with reporting("write", path), open(opened_to_fill(temporary, is_new=into is None), "r+b") as file:
             write(file)
             file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        _put_in_place(temporary, path)
+            _sync_file(file.fileno(), path, durable)
+        put_in_place(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    if durable:
-        sync_folder(path.parent)
+    _sync_names(durable, path.parent)
 
 
-def _opened_to_fill(path: Path, *, is_new: bool) -> int:
+def opened_to_fill(path: Path, *, is_new: bool) -> int:
+    """Open a file to be written and read, and return its descriptor; `is_new` refuses one that is there."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     return os.open(path, flags | (os.O_EXCL if is_new else getattr(os, "O_NOFOLLOW", 0)), 0o644)
 
 
-def replace_json(path: Path, document: Mapping[str, Any], *, durable: bool = True) -> None:
+def replace_json(path: Path, document: Mapping[str, Any], *, durable: Durable = True) -> None:
     """Replace `path` by `document` as JSON."""
     text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
     replace(path, text.encode(), durable=durable)
 
 
-def move(source: Path, target: Path, *, durable: bool = True) -> bool:
+def move(source: Path, target: Path, *, durable: Durable = True, folder: int | None = None) -> bool:
     """Rename one file or folder to a name that only this caller makes.
+
+    Parameters
+    ----------
+    source, target:
+        The paths.
+    durable:
+        Whether both ends are synced.
+    folder:
+        Descriptor of the folder in which `source` lies, where that folder is somebody else's.
 
     Returns
     -------
@@ -176,18 +205,28 @@ def move(source: Path, target: Path, *, durable: bool = True) -> bool:
         If the rename failed and neither explains it.
     """
     try:
-        os.rename(source, target)
+        os.rename(source if folder is None else source.name, target, src_dir_fd=folder)
     except OSError as error:
         if not exists(target):
-            if error.errno in _GONE and not exists(source):
+            if error.errno in _GONE and not _is_in(folder, source):
                 return False
             with reporting(f"move {source} to", target):
                 raise
     if durable:
-        sync_folder(target.parent)
+        _sync_names(durable, target.parent)
         if source.parent != target.parent and exists(source.parent):
-            sync_folder(source.parent)
+            _sync_names(durable, source.parent)
     return exists(target)
+
+
+def _is_in(folder: int | None, path: Path) -> bool:
+    if folder is None:
+        return exists(path)
+    try:
+        os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 def is_immovable(error: StorageError) -> bool:
@@ -196,28 +235,20 @@ def is_immovable(error: StorageError) -> bool:
     return isinstance(cause, OSError) and cause.errno in {errno.EACCES, errno.EPERM, errno.EXDEV}
 
 
-def fingerprint(path: Path) -> str:
-    """Return a text that changes when a file, or a folder's list of files, is changed or made anew."""
-    entries = [path, *(path / name for name in names(path))]
-    seen = [(each.name, facts(each)) for each in entries]
-    return repr([(name, at.st_ino, at.st_size, at.st_mtime_ns) for name, at in seen if at is not None])
-
-
 def mark_of(path: Path) -> str:
     """Return a text that changes when a file is replaced, and stays when it is moved."""
     at = facts(path)
     return "" if at is None else f"{at.st_size} {at.st_mtime_ns}"
 
 
-def create(path: Path, *, durable: bool = True) -> None:
+def create(path: Path, *, durable: Durable = True) -> None:
     """Make an empty file of a durable name, unless there is a file already."""
     with reporting("make", path):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644))
-    if durable:
-        sync_folder(path.parent)
+    _sync_names(durable, path.parent)
 
 
-def append_line(path: Path, line: str, *, durable: bool = True, is_named: bool = False) -> None:
+def append_line(path: Path, line: str, *, durable: Durable = True, is_named: bool = False) -> None:
     """Append one line; a line torn by an earlier death is closed first.
 
     `is_named` says that the file is there, under a durable name: its folder need not be synced.
@@ -229,10 +260,9 @@ def append_line(path: Path, line: str, *, durable: bool = True, is_named: bool =
             size = file.seek(0, os.SEEK_END)
             torn = size > 0 and _last_byte(file.fileno(), size) != b"\n"
             file.write(("\n" if torn else "").encode() + line.encode() + b"\n")
-            if durable:
-                os.fsync(file.fileno())
-    if durable and size == 0 and not is_named:
-        sync_folder(path.parent)
+            _sync_file(file.fileno(), path, durable)
+    if size == 0 and not is_named:
+        _sync_names(durable, path.parent)
 
 
 def _last_byte(descriptor: int, size: int) -> bytes:
@@ -240,7 +270,7 @@ def _last_byte(descriptor: int, size: int) -> bytes:
     return os.read(descriptor, 1)
 
 
-def make_folder(folder: Path, *, durable: bool = True, mode: int | None = None) -> None:
+def make_folder(folder: Path, *, durable: Durable = True, mode: int | None = None) -> None:
     """Make `folder` and what is missing above it, so that its name survives a power cut."""
     missing = []
     for each in (folder, *folder.parents):
@@ -250,8 +280,7 @@ def make_folder(folder: Path, *, durable: bool = True, mode: int | None = None) 
     with reporting("make", folder):
         for each in reversed(missing):
             each.mkdir(exist_ok=True)
-            if durable:
-                sync_folder(each.parent)
+            _sync_names(durable, each.parent)
         if mode is not None:
             folder.chmod(mode)
 
@@ -404,127 +433,9 @@ def facts(path: Path) -> os.stat_result | None:
         return None
 
 
-def user_name(uid: int) -> str:
-    """Return the login name of a user number, or the number where it has no name here."""
-    try:
-        import pwd
-    except ImportError:
-        return str(uid)
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def group_names(uid: int) -> frozenset[str]:
-    """Return the names of the groups that a user is in, numbers where they have no name here."""
-    try:
-        import grp
-        import pwd
-    except ImportError:
-        return frozenset()
-    try:
-        user = pwd.getpwuid(uid)
-    except KeyError:
-        return frozenset()
-    return frozenset(_group_name(grp, gid) for gid in os.getgrouplist(user.pw_name, user.pw_gid))
-
-
-def _group_name(grp: Any, gid: int) -> str:
-    try:
-        return str(grp.getgrgid(gid).gr_name)
-    except KeyError:
-        return str(gid)
-
-
-def allocate(descriptor: int, n_bytes: int) -> bool:
-    """Let the file system set `n_bytes` apart for an empty file; return whether it could.
-
-    Only where the file system itself can: then it is quick (10 GB in 20 ms on ext4), and the space is
-    taken at once, by its owner's quota too. The C library would write zeros elsewhere, which is not.
-
-    Raises
-    ------
-    OSError
-        If there is not so much; nothing is taken then.
-    """
-    native = _native_fallocate()
-    if native is None or native(descriptor, 0, 0, n_bytes) == 0:
-        return native is not None
-    import ctypes
-
-    number = ctypes.get_errno()
-    os.ftruncate(descriptor, 0)
-    if number in {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}:
-        return False
-    raise OSError(number, os.strerror(number))
-
-
-@functools.cache
-def _native_fallocate() -> Callable[[int, int, int, int], int] | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    import ctypes
-
-    library = ctypes.CDLL(None, use_errno=True)
-    function = getattr(library, "fallocate64", None) or getattr(library, "fallocate", None)
-    if function is not None:
-        function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    return function
-
-
-def reserve(path: Path, n_bytes: int) -> bool:
-    """Make or empty the file `path` and set space apart for it; return whether the file system can.
-
-    Raises
-    ------
-    StorageError
-        If there is not so much space; the file is gone then.
-    """
-    try:
-        with reporting("set space apart for", path):
-            descriptor = _opened_to_fill(path, is_new=False)
-            try:
-                os.ftruncate(descriptor, 0)
-                return allocate(descriptor, n_bytes)
-            finally:
-                os.close(descriptor)
-    except StorageError:
-        with contextlib.suppress(OSError):
-            path.unlink()
-        raise
-
-
 def free_bytes(folder: Path) -> int:
     """Return how many bytes the storage of `folder` has left."""
     import shutil
 
     with reporting("ask for the free space of", folder):
         return shutil.disk_usage(folder).free
-
-
-def room(folder: Path) -> int | None:
-    """Return how many bytes the storage of `folder` has left, or None where it does not tell."""
-    import shutil
-
-    with reporting("ask for the free space of", folder):
-        usage = shutil.disk_usage(folder)
-    return usage.free if usage.total else None
-
-
-def host_name() -> str:
-    """Return the name of this host."""
-    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
-
-
-def process_exists(pid: int) -> bool:
-    """Return whether a process of that number runs on this host; True where that cannot be told."""
-    if os.name == "nt":
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

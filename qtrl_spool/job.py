@@ -114,6 +114,7 @@ _ID_PATTERN = (
     r"-[a-z0-9]+(?:-[a-z0-9]+)*-[a-z0-9]{5}"
 )
 _ID = re.compile(_ID_PATTERN, re.ASCII)
+_LONGEST_ID = 100
 _SLUG_LENGTH = 40
 
 
@@ -140,7 +141,7 @@ def make_id(name: str, *, now: datetime, letters: str) -> str:
 
 def is_id(text: str) -> bool:
     """Return whether `text` is a whole job id."""
-    return _ID.fullmatch(text) is not None
+    return len(text) <= _LONGEST_ID and _ID.fullmatch(text) is not None
 
 
 def date_of(job_id: str) -> str:

@@ -18,7 +18,7 @@ _KIB, _MIB = 1024, 1024 * 1024
 
 @dataclass(frozen=True)
 class Limits:
-    """What one drop may hold; every value is a count or a number of bytes.
+    """What one drop may hold, and one user may hand in; every value is a count or a number of bytes.
 
     Attributes
     ----------
@@ -40,6 +40,10 @@ class Limits:
         Values in one JSON text.
     max_appends:
         Appends of one sequence.
+    per_user_queued:
+        Jobs of one user that may wait at once; what is more waits in ``incoming/``. None: no limit.
+    per_user_per_minute:
+        Drops of one user that are taken within a minute, by each server. None: no limit.
     """
 
     max_bytes: int = 64 * _MIB
@@ -51,6 +55,8 @@ class Limits:
     max_depth: int = 64
     max_values: int = 10_000_000
     max_appends: int = 1_000_000
+    per_user_queued: int | None = None
+    per_user_per_minute: int | None = None
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any], where: str = "spool.yaml") -> Limits:

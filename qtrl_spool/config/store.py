@@ -25,7 +25,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from qtrl_spool import fs
+from qtrl_spool import fs, host
 from qtrl_spool.config.configuration import Configuration
 from qtrl_spool.config.documents import document_name
 from qtrl_spool.config.edit import edited
@@ -263,7 +263,7 @@ class ConfigStore:
         self._wait_until_still(signature, now, found, [texts[name] for name in files])
         why = f"edited by hand: {', '.join(files)}"
         uid = self._owner(files[0])
-        about = _about(who=fs.user_name(uid), uid=uid, why=why, when=now, changes=found)
+        about = _about(who=host.user_name(uid), uid=uid, why=why, when=now, changes=found)
         self._commit(_number(old), texts, new, about)
 
     def _checked(

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from qtrl_spool import fs
+from qtrl_spool import allocation, fs
 from qtrl_spool.axes import BATCHED, Batches, Labelled
 from qtrl_spool.errors import BackendError, StorageError
 from qtrl_spool.results.space import shortage
@@ -212,7 +212,7 @@ class _File:
             self._file = tempfile.TemporaryFile("w+b", 0, prefix="qtrl-spool-", dir=folder)  # noqa: SIM115
         try:
             with self._reporting("set space apart for the scratch file in"):
-                fs.allocate(self._file.fileno(), max(1, expected))
+                allocation.allocate(self._file.fileno(), max(1, expected))
         except StorageError:
             self._file.close()
             raise

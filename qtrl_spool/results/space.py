@@ -24,7 +24,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtrl_spool import fs
+from qtrl_spool import allocation, fs
 from qtrl_spool.errors import StorageError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def shortage(folder: Path, n_bytes: int, *, promised: int = 0, what: str = "stor
     what:
         What the sentence begins with.
     """
-    room = fs.room(folder)
+    room = allocation.room(folder)
     if room is None or n_bytes <= room - promised:
         return None
     return f"{what}: needs {amount(n_bytes)}, {amount(max(0, room - promised))} free"
@@ -149,7 +149,7 @@ def reserve(path: Path, n_bytes: int, *, promised: int = 0) -> Reservation:
     if n_bytes < WORTH_A_FILE:
         return Reservation(n_bytes)
     try:
-        if fs.reserve(into, n_bytes):
+        if allocation.reserve(into, n_bytes):
             return Reservation(n_bytes, into)
     except StorageError as error:
         said = shortage(path.parent, n_bytes) or error.message

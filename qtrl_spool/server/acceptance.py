@@ -1,29 +1,83 @@
-"""Accept or reject a drop that was taken out of ``incoming/``.
+"""Accept or reject what was taken out of ``incoming/``, many drops with few syncs.
 
-Called by ``intake`` with a file or folder in ``accepting/<server>/``, whose name says under which id
-and at which priority. Every step can be done twice: a job that was noted as accepted is not checked
-again, one that has a ticket is left alone.
+Called by ``intake`` with files and folders in ``accepting/<server>/``, whose names say under which id and at
+which priority. Several are brought to their end together:
+
+::
+
+    write homes, events, records, copies of the bundles     a sync for each file, then for each folder
+    rename the copies into queue/ or held/,
+    what is bad into rejected/                              a sync for each folder
+    remove the drops: now they are acknowledged
+
+Every step can be done twice: a job that was noted as accepted is not checked again, one that has a ticket
+is left alone. What fails in one drop stops that drop alone, which stays where it is and is tried again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from qtrl_spool import fs, run
-from qtrl_spool.bundle import Limits, job_name, pack
+from qtrl_spool import fs, host
+from qtrl_spool.bundle import Limits
 from qtrl_spool.config import Configuration
-from qtrl_spool.errors import BundleError, ConfigError, NotFoundError, QtrlSpoolError, SubmitterError
-from qtrl_spool.job import DROP_SUFFIX, OWNERS, State, Ticket, is_id, utc
+from qtrl_spool.errors import (
+    ConfigError,
+    NotFoundError,
+    QtrlSpoolError,
+    StorageError,
+    SubmitterError,
+    harmless,
+)
+from qtrl_spool.job import OWNERS, State, Ticket, utc
+from qtrl_spool.server.box import unreadable_by_us
+from qtrl_spool.server.candidates import Candidate, candidate, stem
 from qtrl_spool.spool import drops, tickets
 from qtrl_spool.spool.accepting import Taken
 from qtrl_spool.spool.journal import Journal, read_events, read_status
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.untrusted import may_write
+from qtrl_spool.syncs import Syncs
 
 _log = logging.getLogger(__name__)
+_MOST_TOLD = 50
+LEFT = ".left~"
+"""Begins the name of what a server can neither move on nor remove: it stays in ``accepting/<server>/``."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A drop that was taken.
+
+    Attributes
+    ----------
+    path:
+        Where it lies now.
+    taken:
+        What that name says.
+    seen:
+        What it was seen to be before it was taken; None if that is not known.
+    """
+
+    path: Path
+    taken: Taken
+    seen: drops.Whole | drops.Bad | None = None
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """What is left to do for one drop when all is written: one rename, and perhaps a removal."""
+
+    source: Path
+    target: Path
+    drop: Path | None
+    said: Callable[[], None]
 
 
 class Acceptance:
@@ -56,28 +110,58 @@ class Acceptance:
         durable: bool,
     ) -> None:
         self._layout = layout
-        self._journal = journal
         self._server = server
         self._limits = limits
         self._default = default
-        self._durable = durable
-        self._moves = tickets.Tickets(layout, durable=durable)
+        self._syncs = Syncs(durable=durable)
+        self._journal = journal.with_syncs(self._syncs)
         self._last_order = 0
 
-    def finish(self, path: Path, taken: Taken, error: QtrlSpoolError | None) -> None:
-        """Accept or reject what was taken; `error` says why it cannot be accepted, if that is known."""
+    def go_on_from(self, order: int) -> None:
+        """Learn the highest order number of any ticket: the next is higher, also than any given here."""
+        self._last_order = max(self._last_order, order)
+
+    def finish(self, arrivals: Iterable[Arrival]) -> list[StorageError]:
+        """Accept or reject what was taken. Return what the storage refused: those drops are tried again.
+
+        Raises
+        ------
+        StorageError
+            If what was written cannot be synced; then nothing was acknowledged.
+        """
+        troubles: list[StorageError] = []
+        try:
+            endings = [found for each in arrivals if (found := self._guarded(self._prepared, each, troubles))]
+            self._syncs.commit()
+            moved = [each for each in endings if self._guarded(self._move, each, troubles)]
+            self._syncs.commit()
+        finally:
+            self._syncs.forget()
+        for each in moved:
+            self._guarded(self._acknowledge, each, troubles)
+        return troubles
+
+    @staticmethod
+    def _guarded(act: Callable[[Any], Any], what: Any, troubles: list[StorageError]) -> Any:
+        try:
+            return act(what)
+        except StorageError as error:
+            troubles.append(error)
+            return None
+
+    # ------------------------------------------------------------ write
+
+    def _prepared(self, arrival: Arrival) -> _Ending | None:
+        path, taken = arrival.path, arrival.taken
         if self._has_ticket(taken.job_id):
             _log.info("%s was dropped again: nothing to do", taken.job_id)
-            fs.remove(path)
-            return
+            self._put_away(path)
+            return None
         try:
-            if error is not None:
-                raise error
-            whole = self._checked(path, taken)
+            fit = self._checked(arrival)
         except (SubmitterError, NotFoundError) as problem:
-            self._reject(path, taken, problem)
-        else:
-            self._accept(path, taken, whole)
+            return self._rejected(path, taken, problem) if fs.exists(path) else None
+        return self._accepted(path, taken, fit)
 
     def _has_ticket(self, job_id: str) -> bool:
         return fs.exists(self._layout.home(job_id)) and tickets.find(self._layout, job_id) is not None
@@ -85,68 +169,52 @@ class Acceptance:
     def _is_noted(self, job_id: str) -> bool:
         return any(event["event"] == "accepted" for event in read_events(self._layout, job_id))
 
-    def _checked(self, path: Path, taken: Taken) -> drops.Whole:
+    def _checked(self, arrival: Arrival) -> Candidate:
         """Return what a taken drop says, checked as far as acceptance does."""
+        taken, seen = arrival.taken, arrival.seen
+        if isinstance(seen, drops.Bad):
+            raise seen.error
+        name = arrival.path.name if taken.uid is not None else taken.name
         try:
-            whole = drops.take(path, self._limits, name=path.name if taken.uid is not None else taken.name)
-            if not self._is_noted(taken.job_id):
-                run.check(whole.bundle, self._default(whole.bundle.manifest.config_version))
+            whole = drops.take(arrival.path, self._limits, name=name, known=seen)
+            default = self._default(whole.bundle.manifest.config_version)
+            return candidate(whole, default, taken.name, check=not self._is_noted(taken.job_id))
         except (QtrlSpoolError, OSError):
             raise
         except Exception as error:
             _log.exception("cannot read %s", taken.name)
-            raise BundleError(
-                f"the server could not read it: {type(error).__name__}: {str(error)[:200]}",
-                hint="this should not happen: please report it together with the drop",
-            ) from error
-        return whole
+            raise unreadable_by_us(error) from error
 
-    def _accept(self, path: Path, taken: Taken, whole: drops.Whole) -> None:
-        bundle = whole.bundle
-        held = bundle.manifest.hold
+    def _accepted(self, path: Path, taken: Taken, fit: Candidate) -> _Ending:
         ticket = Ticket(taken.priority, self.next_order(), taken.job_id)
         self._journal.open_home(taken.job_id)
-        if not self._is_noted(taken.job_id):
-            self._note_acceptance(path, taken, whole)
-        if held and self._journal.record(taken.job_id)["state"] != State.HELD:
+        if self._is_noted(taken.job_id):
+            self._journal.secure(taken.job_id, 0)
+        else:
+            who = self._who(path, taken, fit.label)
+            self._journal.note(taken.job_id, 0, "accepted", **who, priority=taken.priority, **fit.noted)
+        if fit.hold and self._journal.record(taken.job_id)["state"] != State.HELD:
             by = self._journal.record(taken.job_id)["user"]
             self._journal.note(taken.job_id, 0, "held", hold=OWNERS, held_by=by, why="until it is released")
         copy = self._layout.accepting_by(self._server) / f".{ticket.name}"
         fs.remove(copy)
-        fs.write_new(copy, pack(bundle), durable=self._durable)
-        if not fs.exists(path):  # another server took it over while we were away
-            fs.remove(copy)
-            return
-        folder = self._layout.held if held else self._moves.queue_folder(taken.priority)
-        fs.move(copy, folder / ticket.name, durable=self._durable)
-        fs.remove(path)
-        _log.info("accepted %s from %s", taken.job_id, taken.name)
+        fs.write_new(copy, fit.ticket, durable=self._syncs)
+        folder = self._layout.held if fit.hold else self._queue_folder(taken.priority)
+        said = f"accepted {taken.job_id} from {taken.name}"
+        return _Ending(copy, folder / ticket.name, path, lambda: _log.info("%s", said))
 
-    def _note_acceptance(self, path: Path, taken: Taken, whole: drops.Whole) -> None:
-        bundle = whole.bundle
-        default = self._default(bundle.manifest.config_version)
-        self._journal.note(
-            taken.job_id,
-            0,
-            "accepted",
-            **self._who(path, taken, bundle.manifest.user),
-            name=job_name(bundle, stem(taken.name)),
-            priority=taken.priority,
-            tags=list(bundle.manifest.tags),
-            instrument=bundle.manifest.instrument,
-            drop=taken.name,
-            drop_sha256=whole.sha256,
-            config_version=default.version,
-            n_batches=run.effective(bundle, default).get("adc/acquisition_settings/n_batches", 1),
-        )
+    def _queue_folder(self, priority: int) -> Path:
+        folder = self._layout.queue / self._layout.priority_folder(priority)
+        fs.make_folder(folder, durable=self._syncs)
+        return folder
 
-    def _reject(self, path: Path, taken: Taken, problem: QtrlSpoolError) -> None:
+    def _rejected(self, path: Path, taken: Taken, problem: QtrlSpoolError) -> _Ending:
         problem.where = problem.where or taken.name
         problems = getattr(problem, "problems", (problem,))
-        text = rejection(taken, problems)
         self._journal.open_home(taken.job_id)
-        target = self._layout.rejected / f"{taken.job_id}~{taken.name}"
-        fs.replace(self._layout.rejected / f"{taken.job_id}.txt", text.encode())
+        target = self._resting_place(path, f"{taken.job_id}~{taken.name}")
+        text = harmless(rejection(taken, problems)).encode()
+        fs.replace(self._layout.rejected / f"{taken.job_id}.txt", text, durable=self._syncs)
         if read_status(self._layout, taken.job_id) is None:
             self._journal.note(
                 taken.job_id,
@@ -158,41 +226,72 @@ class Acceptance:
                 error=problem.record(),
                 rejected=str(target.relative_to(self._layout.root)),
             )
-        fs.move(path, target, durable=self._durable)
-        _log.warning("rejected %s: %s", taken.name, problem)
+        said = f"rejected {taken.name}: {problem}"
+        return _Ending(path, target, None, lambda: _log.warning("%s", said))
+
+    def _resting_place(self, path: Path, name: str) -> Path:
+        """Return where a rejected drop will lie: a folder that the server may not write to cannot go far."""
+        facts = fs.facts(path)
+        if facts is not None and stat.S_ISDIR(facts.st_mode) and not may_write(path):
+            return path.with_name(LEFT + name)
+        return self._layout.rejected / name
 
     @staticmethod
     def _who(path: Path, taken: Taken, label: str | None) -> dict[str, Any]:
         facts = fs.facts(path)
         uid = taken.uid if taken.uid is not None else facts.st_uid if facts else -1
         now = datetime.now(UTC)
-        dropped = datetime.fromtimestamp(facts.st_mtime, UTC) if facts else now
-        return {"uid": uid, "user": label or fs.user_name(uid), "submitted": utc(min(dropped, now))}
-
-    def go_on_from(self, order: int) -> None:
-        """Learn the highest order number of any ticket: the next is higher, also than any given here."""
-        self._last_order = max(self._last_order, order)
+        dropped = min(_time_of(facts.st_mtime), now) if facts else now
+        return {"uid": uid, "user": label or host.user_name(uid), "submitted": utc(dropped)}
 
     def next_order(self) -> int:
         """Return the next order number."""
         self._last_order += 1
         return self._last_order
 
+    # ------------------------------------------------------------ move and acknowledge
 
-def stem(name: str) -> str:
-    """Return the name that a drop's file name gives a job."""
-    plain = name.removesuffix(DROP_SUFFIX)
-    return plain[16:-6] if is_id(plain) else (name.rpartition(".")[0] or name)
+    def _move(self, ending: _Ending) -> bool:
+        if ending.drop is not None and not fs.exists(ending.drop):
+            fs.remove(ending.source)  # another server took the drop over while we were away
+            return False
+        return fs.move(ending.source, ending.target, durable=self._syncs)
+
+    def _acknowledge(self, ending: _Ending) -> None:
+        if ending.drop is not None:
+            self._put_away(ending.drop)
+        ending.said()
+
+    @staticmethod
+    def _put_away(path: Path) -> None:
+        """Remove a drop; what its owner does not let us remove is left here, and never looked at again."""
+        try:
+            fs.remove(path)
+        except StorageError as error:
+            if not fs.is_immovable(error):
+                raise
+            fs.move(path, path.with_name(LEFT + path.name))
+            _log.warning("%s: it is left there under the name %s…", error, LEFT)
+
+
+def _time_of(timestamp: float) -> datetime:
+    """Return a file's time, whatever its owner set it to."""
+    try:
+        return datetime.fromtimestamp(max(0.0, timestamp), UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def rejection(taken: Taken, problems: tuple[QtrlSpoolError, ...]) -> str:
     """Return the text that is put beside a rejected drop: what is wrong, where, how to mend it."""
     lines = [f"{taken.name} was not accepted.", ""]
-    for problem in problems:
+    for problem in problems[:_MOST_TOLD]:
         lines.append(f"what:   {problem.message}")
         lines += [f"where:  {problem.where}"] if problem.where else []
         excerpt = problem.excerpt if isinstance(problem, ConfigError) else None
         lines += [f"        {line}" for line in (excerpt or "").splitlines()]
         lines += [f"remedy: {problem.hint}"] if problem.hint else []
         lines.append("")
+    if len(problems) > _MOST_TOLD:
+        lines += [f"And {len(problems) - _MOST_TOLD} more of them.", ""]
     return "\n".join([*lines, "Mend it and drop it again; nothing else needs to be done.", ""])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from qtrl_spool import fs
+from qtrl_spool import host
 from qtrl_spool.config import ConfigStore, Configuration
 from qtrl_spool.config.documents import raise_all
 from qtrl_spool.config.patches import without_places
@@ -23,7 +23,7 @@ def guard_of(policy: Policy, is_admin: Callable[[int], bool]) -> Guard:
     """Return what refuses the changes that a policy does not allow a user, for `ConfigStore.guard`."""
 
     def guard(uid: int, changes: Sequence[Mapping[str, Any]]) -> None:
-        person = Person(fs.user_name(uid), fs.group_names(uid), is_admin(uid))
+        person = Person(host.user_name(uid), host.group_names(uid), is_admin(uid))
         raise_all(refusals(policy, person, changes))
 
     return guard
@@ -45,7 +45,7 @@ def carry_out(store: ConfigStore, tree: Mapping[str, Any], uid: int, *, name: st
     now:
         The time, for the log.
     """
-    who = fs.user_name(uid)
+    who = host.user_name(uid)
     why = _reason(tree)
     if "rollback" in tree:
         version = _whole(tree, "rollback") or 0

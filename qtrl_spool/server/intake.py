@@ -1,4 +1,4 @@
-"""From ``incoming/`` to ``queue/``: take a drop, check it, make it a job, or reject it.
+"""From ``incoming/`` to ``queue/``: take drops, check them, make them jobs, or reject them.
 
 ::
 
@@ -12,13 +12,19 @@ A death after any arrow is mended by going through the rest again: every step ca
 The drop itself is never the ticket: whoever dropped it may still hold it open. A drop that the
 server may read but not move (somebody else's folder) is copied instead, and the copy is remembered
 for as long as the drop lies there, so that it is run once however often it is seen.
+
+Drops that are there together go through it together, up to 32 at once, so that they share syncs. Before
+they are renamed they are synced themselves: what has left ``incoming/`` survives a power cut. A scan ends
+after a second, the next goes on where it ended; a drop that the storage refuses does not keep the others.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,24 +33,27 @@ from qtrl_spool import fs
 from qtrl_spool.bundle import Bundle, Limits, job_name, pack
 from qtrl_spool.config import Configuration
 from qtrl_spool.errors import StorageError
-from qtrl_spool.job import (
-    DROP_SUFFIX,
-    ID_LETTERS,
-    is_id,
-    make_id,
-    parse_priority,
-)
-from qtrl_spool.server.acceptance import Acceptance, stem
+from qtrl_spool.job import DROP_SUFFIX, ID_LETTERS, Ticket, is_id, make_id
+from qtrl_spool.server.acceptance import Acceptance, Arrival
 from qtrl_spool.server.box import Box
+from qtrl_spool.server.candidates import stem
+from qtrl_spool.server.shares import Shares
 from qtrl_spool.spool import copies, drops, servers
 from qtrl_spool.spool.accepting import Taken, parse_taken, shortened
+from qtrl_spool.spool.boxes import Boxes, Found, look_into
 from qtrl_spool.spool.find import is_arriving
 from qtrl_spool.spool.index import Index
 from qtrl_spool.spool.journal import Journal, read_events, read_status
-from qtrl_spool.spool.layout import DEFAULT_PRIORITY, Layout
+from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.settings import Settings
 
 _log = logging.getLogger(__name__)
+_MOST_TOGETHER = 32
+_MOST_BYTES_TOGETHER = 4 * 1024 * 1024
+_ENOUGH_S = 1.0
+_MOST_PENDING = 64
+
+_Seen = tuple[Found, Taken, drops.Whole | drops.Bad]
 
 
 def new_letters() -> str:
@@ -84,11 +93,17 @@ class Intake:
         self._layout = layout
         self._settings = settings
         self._index = index
-        self._server = server
+        self._folder = layout.accepting_by(server)
         limits = Limits.from_dict(settings.limits)
         self._box = Box[drops.Whole](drops.look, settings, limits, was_renamed)
         self._acceptance = Acceptance(layout, journal, server, limits, default, durable=settings.durable)
+        self._shares = Shares(
+            limits.per_user_queued, limits.per_user_per_minute, lambda each: journal.record(each).get("uid")
+        )
         self._seen_copied: dict[Path, str] = {}
+        self._resume_after: tuple[int, str] | None = None
+        self._troubles: list[StorageError] = []
+        self._is_first = True
 
     @property
     def recheck_after_s(self) -> float | None:
@@ -110,86 +125,169 @@ class Intake:
     # ------------------------------------------------------------ look
 
     def scan(self) -> int:
-        """Look at every drop once; take those that are whole. Return how many came to an end."""
-        found = self._drops()
+        """Look at the drops, for a second at most; take those that are whole. Return how many ended.
+
+        Raises
+        ------
+        StorageError
+            The first thing that the storage refused; what it did not refuse is done.
+        """
+        self._troubles = []
         self._index.look()
         self._acceptance.go_on_from(self._index.highest_order)
         ended = self.go_on()
-        self._box.begin(path for _, path in found)
-        paths = {path for _, path in found}
-        self._seen_copied = {path: mark for path, mark in self._seen_copied.items() if path in paths}
-        copies.forget_removed(self._layout)
-        for priority, path in found:
-            ended += self._look(priority, path)
+        if len(self._pending()) < _MOST_PENDING:
+            with ExitStack() as stack:
+                ended += self._scan(look_into(self._layout.incoming, stack))
+        if self._troubles:
+            raise self._troubles[0]
         return ended
 
-    def _drops(self) -> list[tuple[int, Path]]:
-        found = []
-        for folder, number in (("", DEFAULT_PRIORITY), *self._layout.priorities().items()):
-            place = self._layout.incoming / folder
-            inner = set() if folder else {each for each in fs.folders(place) if parse_priority(each)}
-            names = (name for name in fs.names(place) if name not in inner and not drops.is_ignored(name))
-            found += [(number, place / name) for name in names]
-        return sorted(found, key=_arrival)
+    def _scan(self, boxes: Boxes) -> int:
+        paths = {each.path for each in boxes.found}
+        self._box.begin(paths)
+        self._box.waiting.update(boxes.shut)
+        if self._shares.counts:
+            waiting = (place.ticket.job_id for place in (*self._index.queued, *self._index.held))
+            self._shares.begin(waiting, time.monotonic())
+        self._seen_copied = {path: mark for path, mark in self._seen_copied.items() if path in paths}
+        copies.forget_removed(self._layout)
+        return sum(self._take(group) for group in self._groups(self._in_turn(boxes.found)))
 
-    def _look(self, priority: int, path: Path) -> int:
-        if path in self._seen_copied and self._seen_copied[path] == fs.fingerprint(path):
-            return 0
-        seen = self._box.look(path)
-        if seen is None:
-            return 0
-        return self._take(priority, path, seen)
+    def _in_turn(self, found: list[Found]) -> Iterator[Found]:
+        """Yield drops as the storage saw them arrive, from where the last scan ended, until it is enough."""
+        until = time.monotonic() + _ENOUGH_S
+        later = [each for each in found if self._resume_after is None or each.arrival > self._resume_after]
+        earlier = found[: len(found) - len(later)]
+        self._resume_after = None
+        for each in (*later, *earlier):
+            if time.monotonic() > until:
+                self._box.look_again(0.0)
+                return
+            yield each
+            self._resume_after = each.arrival
+        self._resume_after = None
+
+    def _groups(self, found: Iterator[Found]) -> Iterator[list[_Seen]]:
+        """Yield the drops that can be taken, in groups whose syncs are shared and whose ids differ."""
+        group: list[_Seen] = []
+        n_bytes = 0
+        for each in found:
+            seen = self._look(each)
+            if seen is None:
+                continue
+            if any(taken.job_id == each.name.removesuffix(DROP_SUFFIX) for _, taken, _ in group):
+                yield group
+                group, n_bytes = [], 0
+            group.append((each, self._named(each, seen), seen))
+            n_bytes += each.facts.st_size
+            if len(group) >= _MOST_TOGETHER or n_bytes > _MOST_BYTES_TOGETHER:
+                yield group
+                group, n_bytes = [], 0
+        if group:
+            yield group
+
+    def _look(self, found: Found) -> drops.Whole | drops.Bad | None:
+        path = found.path
+        if path in self._seen_copied and self._seen_copied[path] == copies.fingerprint(path):
+            return None
+        refusal = self._shares.refusal(found.facts.st_uid, time.monotonic())
+        if refusal is not None:
+            self._box.waiting[path] = refusal[0]
+            self._box.look_again(refusal[1])
+            return None
+        try:
+            seen = self._box.look(path, found.box)
+        except StorageError as error:
+            self._note_trouble(error, path)
+            return None
+        if seen is not None:
+            self._shares.take(found.facts.st_uid, time.monotonic())
+        return seen
+
+    def _note_trouble(self, error: StorageError, path: Path) -> None:
+        self._troubles.append(error)
+        self._box.waiting[path] = error.message
 
     # ------------------------------------------------------------ take
 
-    def _take(self, priority: int, path: Path, seen: drops.Whole | drops.Bad) -> int:
-        bundle = seen.bundle if isinstance(seen, drops.Whole) else None
-        job_id = self._id_for(path, bundle, seen)
-        taken = Taken(priority, job_id, shortened(path.name))
-        target = self._layout.accepting_by(self._server) / taken.file_name
-        error = seen.error if isinstance(seen, drops.Bad) else None
-        try:
-            if not fs.move(path, target, durable=self._settings.durable):
-                return 0
-        except StorageError as trouble:
-            if not fs.is_immovable(trouble):
-                raise
-            return self._copy(taken, path, seen)
-        self._box.forget(path)
-        self._acceptance.finish(target, taken, error)
-        return 1
+    def _take(self, group: list[_Seen]) -> int:
+        """Take drops out of ``incoming/`` and bring them to their end."""
+        secured = [each for each in group if self._is_secured(each[0], each[2])]
+        self._sync_boxes(secured)
+        arrivals = [arrival for each in secured if (arrival := self._moved(*each))]
+        if self._settings.durable and arrivals:
+            fs.sync_folder(self._folder)
+        self._sync_boxes(secured)
+        self._troubles += self._acceptance.finish(arrivals)
+        return len(arrivals)
 
-    def _copy(self, taken: Taken, path: Path, seen: drops.Whole | drops.Bad) -> int:
+    def _is_secured(self, found: Found, seen: drops.Whole | drops.Bad) -> bool:
+        """Make a drop survive a power cut where it lies; False if it has gone, or cannot be read any more."""
+        if not self._settings.durable or isinstance(seen, drops.Bad):
+            return True
+        try:
+            with fs.reporting("sync", found.path):
+                found.sync()
+        except StorageError as error:
+            if not drops.has_changed(error):
+                self._note_trouble(error, found.path)
+            return False
+        return True
+
+    def _sync_boxes(self, group: list[_Seen]) -> None:
+        if not self._settings.durable:
+            return
+        for box in {found.box.path: found.box for found, _, _ in group}.values():
+            with fs.reporting("sync", box.path):
+                box.sync()
+
+    def _named(self, found: Found, seen: drops.Whole | drops.Bad) -> Taken:
+        """Return the name that a drop shall have when it is taken."""
+        bundle = seen.bundle if isinstance(seen, drops.Whole) else None
+        return Taken(found.priority, self._id_for(found.name, bundle, seen), shortened(found.name))
+
+    def _moved(self, found: Found, taken: Taken, seen: drops.Whole | drops.Bad) -> Arrival | None:
+        target = self._folder / taken.file_name
+        try:
+            if not fs.move(found.path, target, durable=False, folder=found.box.descriptor):
+                return None
+        except StorageError as trouble:
+            if fs.is_immovable(trouble):
+                return self._copied(found, taken, seen)
+            self._note_trouble(trouble, found.path)
+            return None
+        self._box.forget(found.path)
+        return Arrival(target, taken, seen)
+
+    def _copied(self, found: Found, taken: Taken, seen: drops.Whole | drops.Bad) -> Arrival | None:
         """Take a copy of a drop that the server may not move, unless any server took one before.
 
         A mark remembers what was copied, under which id, for as long as the drop lies there.
         """
-        self._seen_copied[path] = fs.fingerprint(path)
-        facts = fs.facts(path)
-        if facts is None:
-            return 0
-        content = seen.sha256 if isinstance(seen, drops.Whole) else fs.fingerprint(path)
+        path, uid = found.path, found.facts.st_uid
+        self._seen_copied[path] = mark = copies.fingerprint(path)
+        content = seen.sha256 if isinstance(seen, drops.Whole) else mark
         with servers.claiming(self._layout):
-            job_id = copies.mark(self._layout, path, facts.st_uid, content, taken.job_id)
+            job_id = copies.mark(self._layout, path, uid, content, taken.job_id)
             if is_arriving(self._layout, job_id) or read_status(self._layout, job_id):
-                return 0
-            copy = replace(taken, job_id=job_id, uid=facts.st_uid)
+                return None
+            copy = replace(taken, job_id=job_id, uid=uid)
             in_zip = replace(copy, name=copy.name + DROP_SUFFIX)
-            target = self._layout.accepting_by(self._server) / in_zip.file_name
+            target = self._folder / in_zip.file_name
             data = pack(seen.bundle) if isinstance(seen, drops.Whole) else b""
             fs.replace(target, data, durable=self._settings.durable)
-        _log.info("copied %s: it may not be moved, and can be removed by its owner", path.name)
-        self._acceptance.finish(target, copy, seen.error if isinstance(seen, drops.Bad) else None)
-        return 1
+        _log.info("copied %s: it may not be moved, and can be removed by its owner", taken.name)
+        return Arrival(target, copy, seen if isinstance(seen, drops.Bad) else None)
 
-    def _id_for(self, path: Path, bundle: Bundle | None, seen: drops.Whole | drops.Bad) -> str:
+    def _id_for(self, name: str, bundle: Bundle | None, seen: drops.Whole | drops.Bad) -> str:
         """Return the id that a drop brings along, unless another job has it; else a new one."""
-        wanted = path.name.removesuffix(DROP_SUFFIX)
-        if is_id(wanted) and wanted != path.name and self._may_have(wanted, seen):
+        wanted = name.removesuffix(DROP_SUFFIX)
+        if is_id(wanted) and wanted != name and self._may_have(wanted, seen):
             return wanted
-        plain = stem(shortened(path.name))
-        name = job_name(bundle, plain) if bundle else plain
-        return make_id(name, now=datetime.now(UTC), letters=new_letters())
+        plain = stem(shortened(name))
+        called = job_name(bundle, plain) if bundle else plain
+        return make_id(called, now=datetime.now(UTC), letters=new_letters())
 
     def _may_have(self, job_id: str, seen: drops.Whole | drops.Bad) -> bool:
         if read_status(self._layout, job_id) is None:
@@ -206,20 +304,28 @@ class Intake:
 
     def go_on(self) -> int:
         """Bring what was taken, by this server or by one of its name that died, to its end."""
-        ended = 0
-        folder = self._layout.accepting_by(self._server)
-        for name in fs.names(folder):
+        if self._is_first:
+            self._remove_copies()
+        pending = self._pending()
+        for first in range(0, len(pending), _MOST_TOGETHER):
+            self._troubles += self._acceptance.finish(pending[first : first + _MOST_TOGETHER])
+        return len(pending)
+
+    def _pending(self) -> list[Arrival]:
+        """Return what was taken and has not come to its end; of one id the first."""
+        found: dict[str, Arrival] = {}
+        for name in fs.names(self._folder):
             taken = parse_taken(name)
             if taken is not None:
-                self._acceptance.finish(folder / name, taken, None)
-                ended += 1
-        return ended
+                found.setdefault(taken.job_id, Arrival(self._folder / name, taken))
+        return list(found.values())
 
-
-def _arrival(drop: tuple[int, Path]) -> tuple[int, str]:
-    """Return the sort key of drops that were found by one scan: as the storage saw them arrive."""
-    facts = fs.facts(drop[1])
-    return (facts.st_ctime_ns if facts else 0), drop[1].name
+    def _remove_copies(self) -> None:
+        """Remove the copies of bundles that a server of this name was about to queue when it died."""
+        for name in fs.names(self._folder):
+            if name.startswith(".") and Ticket.parse(name[1:]):
+                fs.remove(self._folder / name)
+        self._is_first = False
 
 
 __all__ = ["Intake", "new_letters"]

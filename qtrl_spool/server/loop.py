@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from qtrl_spool import __version__, fs, run
+from qtrl_spool import __version__, fs, host, run
 from qtrl_spool.backends import Backend
 from qtrl_spool.config import ConfigStore, Configuration
 from qtrl_spool.errors import OperatorError, StorageError
@@ -319,7 +319,7 @@ class Server:
     def _facts(self, stopped: bool) -> dict[str, Any]:
         return {
             "name": self.name,
-            "host": fs.host_name(),
+            "host": host.host_name(),
             "pid": os.getpid(),
             "user": login_name(),
             "backend": self._backend_name,

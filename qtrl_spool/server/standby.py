@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from qtrl_spool import __version__, fs
+from qtrl_spool import __version__, fs, host
 from qtrl_spool.errors import ServerNameTakenError, StorageError, UsageError
 from qtrl_spool.job import utc
 from qtrl_spool.server.instrument import InstrumentLock, told
@@ -63,7 +63,7 @@ class Me:
         """Return the heartbeat of this server while it stands by, under `name`."""
         return {
             "name": name,
-            "host": fs.host_name(),
+            "host": host.host_name(),
             "pid": os.getpid(),
             "user": self.user,
             "backend": self.backend,
@@ -117,7 +117,7 @@ class Charge:
             return
         with suppress(UsageError, ServerNameTakenError):
             beat = fs.read_json(self._layout.heartbeat(servers.check_name(name))) or {}
-            if beat.get("host") == fs.host_name():
+            if beat.get("host") == host.host_name():
                 with servers.holding_name(self._layout, name):
                     take_over(name)
 
@@ -191,7 +191,7 @@ class _Waiting:
         if not may_wait:
             held.enter_context(servers.holding_name(self._layout, name))
             return True
-        alias = f"{name}{_ALIAS}{fs.host_name()}-{os.getpid()}"
+        alias = f"{name}{_ALIAS}{host.host_name()}-{os.getpid()}"
         try:
             return takes() or self._until(
                 takes, alias, lambda: f"the name {name!r}: {servers.holder(self._layout, name)}"
@@ -205,7 +205,7 @@ class _Waiting:
         me = self._me
         about = {
             "server": me.name, "spool": _path(self._layout), "instrument": me.instrument,
-            "host": fs.host_name(), "pid": os.getpid(), "user": me.user, "started": me.started,
+            "host": host.host_name(), "pid": os.getpid(), "user": me.user, "started": me.started,
         }  # fmt: skip
 
         def takes() -> bool:

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtrl_spool import fs
+from qtrl_spool import fs, host
 from qtrl_spool.bundle import Limits
 from qtrl_spool.bundle.names import printable
 from qtrl_spool.config import ConfigStore
@@ -202,12 +202,12 @@ class Steering:
         raise UsageError("the request is no mapping", hint="write one such as {cancel: JOB}")
 
     def _asked(self, seen: drops.Text, token: str, *, again: bool) -> Asked:
-        verb, user = checked_verb(seen.tree), fs.user_name(seen.uid)
+        verb, user = checked_verb(seen.tree), host.user_name(seen.uid)
         return Asked(seen.tree, verb, printable(token), seen.uid, user, self._is_admin(seen.uid), again)
 
     def _is_admin(self, uid: int) -> bool:
         own = os.getuid() if hasattr(os, "getuid") else uid
-        return is_admin(uid, fs.user_name(uid), fs.group_names(uid), self._settings.admins, own)
+        return is_admin(uid, host.user_name(uid), host.group_names(uid), self._settings.admins, own)
 
     def _carry_out(self, asked: Asked) -> dict[str, Any]:
         if asked.verb in {"config", "rollback"}:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from qtrl_spool import fs
+from qtrl_spool import fs, host
 from qtrl_spool.errors import NotAllowedError, NotFoundError, OperatorError, UsageError
 from qtrl_spool.job import ADMINS, OWNERS, State, is_id, said_of
 from qtrl_spool.server.asking import Asked
@@ -86,7 +86,7 @@ class JobVerbs:
         owner = self._journal.record(job_id).get("uid")
         if asked.uid != owner and not asked.is_admin:
             raise NotAllowedError(
-                f"job {job_id} belongs to {fs.user_name(owner) if owner is not None else 'somebody else'}, "
+                f"job {job_id} belongs to {host.user_name(owner) if owner is not None else 'somebody else'}, "
                 f"not to {asked.user}",
                 hint="its owner or an admin (spool.yaml: admins) can steer it",
             )

@@ -19,12 +19,17 @@ REQUEST = "request~"
 """What the name of a request that a server took begins with."""
 _LONGEST = 120
 _TAKEN_REQUEST = re.compile(REQUEST + r"[0-9a-f]{16}~(?P<name>.+)", re.DOTALL)
-_TAKEN = re.compile(r"(?P<priority>\d+)(?:\+(?P<uid>\d+))?~(?P<id>[^~]+)~(?P<name>.+)", re.DOTALL)
+_TAKEN = re.compile(r"(?P<priority>\d+)(?:\+(?P<uid>\d+))?~(?P<id>[^~]+)~(?P<name>.+)", re.DOTALL | re.ASCII)
 
 
 def shortened(name: str) -> str:
-    """Return the end of a file's name, short enough to have something put before it; in plain UTF-8."""
-    return name.encode(errors="replace")[-_LONGEST:].decode(errors="ignore")
+    """Return the end of a file's name, short enough to have something put before it.
+
+    In plain UTF-8, and without control or direction characters, which would steer the terminal of whoever
+    lists the folder or reads the log: ``_`` stands for them.
+    """
+    plain = "".join(each if each.isprintable() else "_" for each in name)
+    return plain.encode()[-_LONGEST:].decode(errors="ignore")
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,31 @@ server, and by whoever has to know whether a job that another one waits for is s
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from qtrl_spool import fs
+from qtrl_spool.errors import StorageError
 from qtrl_spool.job import DROP_SUFFIX, State, is_id, parse_priority
 from qtrl_spool.spool.accepting import parse_taken
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import DEFAULT_PRIORITY, Layout
 
 
+def names_in_box(box: Path) -> list[str]:
+    """Return what lies in a drop box; nothing, where its maker lets nobody look into it."""
+    try:
+        return fs.names(box)
+    except StorageError as error:
+        if isinstance(error.__cause__, PermissionError):
+            return []
+        raise
+
+
 def unaccepted(layout: Layout) -> Iterator[tuple[str, int]]:
     """Return id and priority of the drops that bear an id and are not accepted yet."""
     for folder in ("", *fs.folders(layout.incoming)):
         priority = parse_priority(folder) or (DEFAULT_PRIORITY, "")
-        for name in fs.names(layout.incoming / folder):
+        for name in names_in_box(layout.incoming / folder):
             if name.endswith(DROP_SUFFIX) and is_id(name.removesuffix(DROP_SUFFIX)):
                 yield name.removesuffix(DROP_SUFFIX), priority[0]
     for server in fs.folders(layout.accepting):

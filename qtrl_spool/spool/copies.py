@@ -13,9 +13,18 @@ from pathlib import Path
 from qtrl_spool import fs
 from qtrl_spool.spool.layout import Layout
 
+_MOST_MEMBERS = 100
+
 
 def _folder(layout: Layout) -> Path:
     return layout.accepting / ".copied"
+
+
+def fingerprint(path: Path) -> str:
+    """Return a text that changes when a file, or a folder's list of files, is changed or made anew."""
+    inside = fs.names(path)[:_MOST_MEMBERS]
+    seen = [(each.name, fs.facts(each)) for each in (path, *(path / name for name in inside))]
+    return repr([(name, at.st_ino, at.st_size, at.st_mtime_ns) for name, at in seen if at is not None])
 
 
 def mark(layout: Layout, path: Path, uid: int, content: str, job_id: str) -> str:

@@ -11,14 +11,15 @@ are called again and again, with a `Stillness` that remembers since when the obs
   not tell that no other one follows;
 * any of them at once, if it was seen to be renamed in.
 
-What ends too early is given up after `abandoned_s` without a change; what is wrong, whatever may
-follow, after `settle_s`. `take` and `read_drop` (from ``spool.whole``) read without waiting.
+What ends too early, or may not be read, is given up after `abandoned_s` without a change; what is wrong,
+whatever may follow, after `settle_s`. `take` and `read_drop` (from ``spool.whole``) read without waiting.
 
 Fails: what is wrong with a drop is returned as `Bad`, never raised; trouble of the storage is a
 `StorageError`.
 
 Known limits: a copy of loose YAML or of a folder that stalls for longer than `settle_s` cannot be told
-from its end. A hard link to somebody else's file counts as that user's drop.
+from its end. Where a file system does not count the names of a file (sshfs), a hard link to somebody else's
+file counts as that user's drop.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ from qtrl_spool.bundle.archive import is_complete, may_be_zip
 from qtrl_spool.bundle.forms import parse_text
 from qtrl_spool.bundle.names import is_arriving, is_ignored, printable
 from qtrl_spool.bundle.strict import decode
-from qtrl_spool.errors import BundleError, UnfinishedError
+from qtrl_spool.errors import BundleError, StorageError, UnfinishedError
 from qtrl_spool.spool.stillness import Bad, Ignored, Incomplete, Stillness, Watch, changing
-from qtrl_spool.spool.untrusted import OpenFile, OpenFolder, opened, opened_folder
+from qtrl_spool.spool.untrusted import OpenFile, OpenFolder
 from qtrl_spool.spool.whole import (
     Whole,
     check_kind,
@@ -60,6 +61,7 @@ __all__ = [
     "Stillness",
     "Text",
     "Whole",
+    "has_changed",
     "is_ignored",
     "look",
     "look_text",
@@ -70,6 +72,7 @@ __all__ = [
 _DOCUMENT_END = re.compile(rb"(?:\A|[\r\n])\.\.\.[ \t]*[\r\n]*\Z")
 _CHANGED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE, errno.ENXIO, errno.EISDIR}
 _NOT_STILL = "its end cannot be seen, and it has not stood still yet"
+_NOT_READABLE = "the server may not read it yet: make it readable (chmod -R g+rX)"
 _BLANK = b" \t\r\n"
 _T = TypeVar("_T")
 
@@ -93,6 +96,7 @@ def look(
     settle_s: float,
     abandoned_s: float,
     renamed: bool = False,
+    box: OpenFolder | None = None,
 ) -> Ignored | Incomplete | Whole | Bad:
     """Say what `path`, in a drop box, is at this moment.
 
@@ -110,13 +114,15 @@ def look(
         Patience with loose text and with incomplete files, in s.
     renamed:
         True if it was seen to be renamed in, hence whole.
+    box:
+        The folder that it lies in, open; without, it is opened by its path.
 
     Raises
     ------
     StorageError
         If the storage fails.
     """
-    watch = Watch(path, stillness, now, limits, 0.0 if renamed else settle_s, abandoned_s)
+    watch = Watch(path, stillness, now, limits, 0.0 if renamed else settle_s, abandoned_s, box)
     return _guarded(watch, _look)
 
 
@@ -142,11 +148,17 @@ def look_text(
     return _guarded(watch, _look_text)
 
 
+def has_changed(error: StorageError) -> bool:
+    """Return whether a drop could not be read because it has gone, or is another thing than it was."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in _CHANGED
+
+
 def _guarded(watch: Watch, looking: Callable[[Watch, int], _T]) -> _T | Ignored | Incomplete | Bad:
     """Look, and turn what the system says into an answer."""
     if is_ignored(watch.path.name):
         return Ignored("a temporary or system file")
-    facts = fs.facts(watch.path)
+    facts = watch.facts()
     if facts is None:
         watch.stillness.forget(watch.path)
         return Ignored("it has gone")
@@ -156,9 +168,10 @@ def _guarded(watch: Watch, looking: Callable[[Watch, int], _T]) -> _T | Ignored 
     except BundleError as error:
         return Bad(error)
     except PermissionError:
-        return watch.refuse(
-            watch.age(facts.st_size, facts.st_mtime_ns, facts.st_mode), unreadable(watch.where)
-        )
+        age = watch.age(facts.st_size, facts.st_mtime_ns, facts.st_mode, facts.st_uid, facts.st_gid)
+        if age < watch.abandoned_s:
+            return watch.wait(watch.abandoned_s, age, _NOT_READABLE)
+        return Bad(unreadable(watch.where))
     except OSError as error:
         if error.errno in _CHANGED:
             return changing()
@@ -168,10 +181,10 @@ def _guarded(watch: Watch, looking: Callable[[Watch, int], _T]) -> _T | Ignored 
 
 def _look(watch: Watch, mode: int) -> Incomplete | Whole | Bad:
     if stat.S_ISDIR(mode):
-        with opened_folder(watch.path) as folder:
+        with watch.opened_folder() as folder:
             return _look_folder(watch, folder)
     name = watch.path.name
-    with opened(watch.path) as file:
+    with watch.opened() as file:
         age = watch.age(*file.fingerprint)
         check_size(file.size, watch.limits.max_bytes, watch.where)
         error = _looks_wrong(file, watch.where) or _is_no_drop(file, watch.where)
@@ -180,7 +193,7 @@ def _look(watch: Watch, mode: int) -> Incomplete | Whole | Bad:
         kind = kind_by_name(name)
         if age < watch.settle_s and not _ends(file, kind):
             return watch.wait(watch.settle_s, age, _NOT_STILL)
-        return watch.attempt(age, lambda: read_file(file, kind, watch.limits, name))
+        return watch.attempt(age, lambda: read_file(file, kind, watch.limits, name, single=True))
 
 
 def _look_text(watch: Watch, mode: int) -> Incomplete | Text | Bad:
@@ -188,7 +201,7 @@ def _look_text(watch: Watch, mode: int) -> Incomplete | Text | Bad:
         raise BundleError(
             "this is a folder, a request is a file", where=watch.where, hint="write {cancel: JOB}"
         )
-    with opened(watch.path) as file:
+    with watch.opened() as file:
         age = watch.age(*file.fingerprint)
         check_size(file.size, watch.limits.max_request_bytes, watch.where)
         _check_own(file, watch.where)
@@ -255,13 +268,13 @@ def _ends(file: OpenFile, kind: str) -> bool:
 
 
 def _look_folder(watch: Watch, folder: OpenFolder) -> Incomplete | Whole | Bad:
-    entries = folder.entries(watch.limits.max_members)
+    entries, name = folder.entries(watch.limits.max_members), watch.path.name
     seen = ((name, facts.st_size, facts.st_mtime_ns) for name, facts in entries.items())
     age = watch.age(folder.facts.st_mtime_ns, *seen)
     if age < watch.settle_s:
         return watch.wait(watch.settle_s, age, "the folder has not stood still yet")
-    arriving = next((name for name in entries if is_arriving(name)), None)
+    arriving = next((each for each in entries if is_arriving(each)), None)
     if arriving:
         story = f"the file {printable(arriving)!r} in it is still on its way"
         return watch.refuse(age, UnfinishedError(story, where=watch.where, hint="copy the folder again"))
-    return watch.attempt(age, lambda: read_folder(folder, entries, watch.limits, watch.path.name))
+    return watch.attempt(age, lambda: read_folder(folder, entries, watch.limits, name, single=True))

@@ -21,7 +21,7 @@ from qtrl_spool.job import (
     is_id,
     parse_priority,
 )
-from qtrl_spool.spool.arriving import is_arriving, is_open, unaccepted
+from qtrl_spool.spool.arriving import is_arriving, is_open, names_in_box, unaccepted
 from qtrl_spool.spool.copies import copied
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import Layout
@@ -96,7 +96,7 @@ def arriving(layout: Layout) -> list[str]:
     done = copied(layout)
     found = []
     for folder in ("", *(name for name in fs.folders(layout.incoming) if parse_priority(name))):
-        for name in fs.names(layout.incoming / folder):
+        for name in names_in_box(layout.incoming / folder):
             path = f"{folder}/{name}" if folder else name
             is_priority = not folder and parse_priority(name) is not None
             if not is_priority and path not in done and _is_drop(name):
@@ -116,11 +116,12 @@ def waiting_drops(layout: Layout, told: Snapshot | None = None) -> list[dict[str
     `told` is ``queue.json``, if it was read already.
     """
     paths = arriving(layout)
-    if not paths:
+    if not paths and told is None:
         return []
     told = told or read_snapshot(layout)
     reasons = {each["drop"]: each["reason"] for each in told.records("arriving")} if told else {}
-    return [{"drop": path, "reason": reasons.get(path, NOT_YET)} for path in paths]
+    shut = [each for each in reasons if parse_priority(each) and fs.exists(layout.incoming / each)]
+    return [{"drop": path, "reason": reasons.get(path, NOT_YET)} for path in (*shut, *paths)]
 
 
 def status(layout: Layout, full_id: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Called by the server, which alone writes; read by everybody.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,7 @@ from typing import Any
 from qtrl_spool import fs
 from qtrl_spool.job import State, record_of, utc, with_event, with_progress
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.syncs import Syncs
 
 RESULT = "result.h5"
 PARTIAL = "partial.h5"
@@ -97,7 +99,7 @@ class Journal:
         layout: Layout,
         server: str,
         *,
-        durable: bool = True,
+        durable: fs.Durable = True,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._layout = layout
@@ -110,6 +112,12 @@ class Journal:
     def now(self) -> str:
         """Return the time as records write it."""
         return utc(self._clock())
+
+    def with_syncs(self, syncs: Syncs) -> Journal:
+        """Return this journal with syncs that are made when `syncs` are committed."""
+        other = copy.copy(self)
+        other._durable = syncs
+        return other
 
     def open_home(self, job_id: str) -> Path:
         """Make the home of a job."""
@@ -167,6 +175,12 @@ class Journal:
         """Make the file that a claim's events will go to, so that the first of them is quick."""
         fs.create(self._layout.home(job_id) / f"events.c{claim}.jsonl", durable=self._durable)
 
+    def secure(self, job_id: str, claim: int) -> None:
+        """Sync what was noted before a death or a fault of the storage, and make the record again from it."""
+        if isinstance(self._durable, Syncs):
+            self._durable.again(self._layout.home(job_id) / f"events.c{claim}.jsonl")
+        self._write(job_id, record_of(job_id, read_events(self._layout, job_id)))
+
     def progress(self, job_id: str, batch: int, n_batches: int) -> None:
         """Write how far a running job is; this is no event.
 
@@ -185,7 +199,8 @@ class Journal:
 
     def take_written(self) -> set[str]:
         """Return the jobs whose records were written since this was last asked."""
-        written, self._written = self._written, set()
+        written = set(self._written)
+        self._written.clear()
         return written
 
     def _keep(self, job_id: str, record: dict[str, Any]) -> dict[str, Any]:

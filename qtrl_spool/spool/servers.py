@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from qtrl_spool import fs
+from qtrl_spool import fs, host
 from qtrl_spool.errors import ServerNameTakenError, UsageError
 from qtrl_spool.spool.layout import Layout
 
@@ -131,7 +131,7 @@ def write_heartbeat(layout: Layout, beat: Mapping[str, Any]) -> None:
 def is_gone(beat: Mapping[str, Any]) -> bool:
     """Return whether a server that ran on this host has no process any more."""
     pid = beat.get("pid")
-    return beat.get("host") == fs.host_name() and isinstance(pid, int) and not fs.process_exists(pid)
+    return beat.get("host") == host.host_name() and isinstance(pid, int) and not host.process_exists(pid)
 
 
 def looks_alive(beat: Mapping[str, Any], *, now: datetime, lease_s: float = LEASE_S) -> bool:

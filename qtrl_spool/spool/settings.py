@@ -36,7 +36,7 @@ admins: []             # who may steer everybody's jobs and pause the queue: log
                        # of a Unix group; root and the server's own user always may
 policy: {}             # who may change which paths of the default configuration, besides the admins:
                        # {variables/hardware: {users: [ada], groups: [calibration]}, …}; others: all
-limits: {}             # of drops, see docs/reference: {max_bytes, max_members, …}
+limits: {}             # of drops and users, see docs/reference/files: {max_bytes, per_user_queued, …}
 """
 
 

@@ -5,15 +5,18 @@ Called by ``spool.drops``. No clock is read here: the observer's monotonic time 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from qtrl_spool import fs
 from qtrl_spool.bundle import Limits
 from qtrl_spool.bundle.names import printable
 from qtrl_spool.errors import BundleError, SubmitterError, UnfinishedError
-from qtrl_spool.spool.untrusted import Fingerprint
+from qtrl_spool.spool.untrusted import Fingerprint, OpenFile, OpenFolder, opened, opened_folder
 
 _SOON_S = 0.05
 _T = TypeVar("_T")
@@ -67,7 +70,7 @@ class Stillness:
 
 @dataclass(frozen=True)
 class Watch:
-    """One path under observation: the memory, the time, and the patience to have with it."""
+    """One path under observation: the memory, the time, the patience to have with it, where it lies."""
 
     path: Path
     stillness: Stillness
@@ -75,6 +78,19 @@ class Watch:
     limits: Limits
     settle_s: float
     abandoned_s: float
+    box: OpenFolder | None = None
+
+    def facts(self) -> os.stat_result | None:
+        """Return what is known of it, or None if it has gone."""
+        return fs.facts(self.path) if self.box is None else self.box.facts_of(self.path.name)
+
+    def opened(self) -> AbstractContextManager[OpenFile]:
+        """Open it as a file."""
+        return opened(self.path) if self.box is None else self.box.file(self.path.name)
+
+    def opened_folder(self) -> AbstractContextManager[OpenFolder]:
+        """Open it as a folder."""
+        return opened_folder(self.path) if self.box is None else self.box.folder(self.path.name)
 
     @property
     def where(self) -> str:

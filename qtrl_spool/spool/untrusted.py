@@ -1,11 +1,12 @@
 """Opens what others dropped: through descriptors only, never through a link, never blocking.
 
 Every file is opened with ``O_NOFOLLOW | O_NONBLOCK``, then looked at through its descriptor, and read
-from that descriptor alone, so that nothing can be put in its place after the look. A folder's files
-are opened relative to the folder's own descriptor for the same reason.
+from that descriptor alone, so that nothing can be put in its place after the look. What lies in a
+folder is looked at, opened and moved out relative to the folder's own descriptor for the same reason:
+a priority's directory may be anybody's, who may put a link in its place at any moment.
 
-Called by ``spool.drops``. Fails: `OSError`, as the system says it; `ChangedError` (one too) where
-what was opened is not what was looked for.
+Called by ``spool.drops`` and by the server's intake. Fails: `OSError`, as the system says it;
+`ChangedError` (one too) where what was opened is not what was looked for.
 
 Known limits: on Windows, which has neither flag nor relative opens, the file that was opened is
 compared with the one that was looked at.
@@ -19,6 +20,7 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -30,7 +32,7 @@ _FLAGS = (
     | getattr(os, "O_BINARY", 0)
 )
 _FOLDER = getattr(os, "O_DIRECTORY", 0)
-_RELATIVE = os.open in os.supports_dir_fd and os.scandir in os.supports_fd
+_RELATIVE = {os.open, os.stat, os.rename} <= os.supports_dir_fd and os.scandir in os.supports_fd
 _HEAD = 4096
 _TAIL = 22 + 0xFFFF
 _CHUNK = 1 << 20
@@ -55,6 +57,11 @@ def kind_of(mode: int) -> str:
         (stat.S_ISSOCK, "a socket"),
     )
     return next((words for is_kind, words in kinds if is_kind(mode)), "a device")
+
+
+def may_write(folder: Path) -> bool:
+    """Return whether this process may make and remove names in `folder`."""
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 class OpenFile:
@@ -97,34 +104,77 @@ class OpenFile:
             raise ChangedError(self.name)
         return b"".join(chunks)
 
+    def sync(self) -> None:
+        """Make what it holds survive a power cut: whoever copied it in has perhaps not."""
+        os.fsync(self._descriptor)
+
     def _read_at(self, offset: int, n_bytes: int) -> bytes:
         os.lseek(self._descriptor, offset, os.SEEK_SET)
         return os.read(self._descriptor, n_bytes)
 
 
 class OpenFolder:
-    """A folder that is open for reading."""
+    """A folder that is open for reading.
+
+    Attributes
+    ----------
+    path:
+        Where it was opened; for messages only, something else may lie there now.
+    descriptor:
+        Of the folder, or None on a system without relative opens.
+    """
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
-        self._path = path
-        self._descriptor = descriptor
+        self.path = path
+        self.descriptor = descriptor
         self.facts = path.lstat() if descriptor is None else os.fstat(descriptor)
+
+    def names(self, most: int) -> list[str]:
+        """Return the names in it, in no order, at most `most` of them."""
+        with os.scandir(self._itself) as entries:
+            return [entry.name for entry in islice(entries, most)]
 
     def entries(self, most: int) -> dict[str, os.stat_result]:
         """Return what lies in it by name, at most `most` + 1 of them; links are not followed."""
         found = {}
-        with os.scandir(self._path if self._descriptor is None else self._descriptor) as entries:
-            for entry in entries:
+        with os.scandir(self._itself) as entries:
+            for entry in islice(entries, most + 1):
                 found[entry.name] = entry.stat(follow_symlinks=False)
-                if len(found) > most:
-                    break
         return dict(sorted(found.items()))
+
+    def facts_of(self, name: str) -> os.stat_result | None:
+        """Return what is known of one of its entries itself (a link is not followed); None if it has gone."""
+        try:
+            return os.lstat(self._at(name)) if self.descriptor is None else self._stat(name)
+        except OSError:
+            return None
+
+    def _stat(self, name: str) -> os.stat_result:
+        return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
 
     @contextlib.contextmanager
     def file(self, name: str) -> Iterator[OpenFile]:
         """Open one of its files."""
-        with opened(self._path / name, folder=self._descriptor) as file:
+        with opened(self._at(name), folder=self.descriptor) as file:
             yield file
+
+    @contextlib.contextmanager
+    def folder(self, name: str) -> Iterator[OpenFolder]:
+        """Open one of its folders."""
+        with opened_folder(self._at(name), folder=self.descriptor) as folder:
+            yield folder
+
+    def sync(self) -> None:
+        """Make the names in it survive a power cut."""
+        if self.descriptor is not None:
+            os.fsync(self.descriptor)
+
+    @property
+    def _itself(self) -> Path | int:
+        return self.path if self.descriptor is None else self.descriptor
+
+    def _at(self, name: str) -> Path:
+        return self.path / name
 
 
 @contextlib.contextmanager
@@ -141,12 +191,14 @@ def opened(path: Path, *, folder: int | None = None) -> Iterator[OpenFile]:
 
 
 @contextlib.contextmanager
-def opened_folder(path: Path) -> Iterator[OpenFolder]:
-    """Open a folder."""
+def opened_folder(path: Path, *, folder: int | None = None) -> Iterator[OpenFolder]:
+    """Open a folder, never through a link; where `folder` is a descriptor, the one of that name in it."""
     if not _RELATIVE:
+        if not path.is_dir() or path.is_symlink():
+            raise ChangedError(path)
         yield OpenFolder(path, None)
         return
-    descriptor = os.open(path, _FLAGS | _FOLDER)
+    descriptor = os.open(path.name if folder is not None else path, _FLAGS | _FOLDER, dir_fd=folder)
     try:
         yield OpenFolder(path, descriptor)
     finally:

@@ -13,7 +13,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qtrl_spool import fs
@@ -51,7 +51,12 @@ class Whole:
 
 
 def take(
-    path: Path, limits: Limits | None = None, *, name: str | None = None, by_server: bool = True
+    path: Path,
+    limits: Limits | None = None,
+    *,
+    name: str | None = None,
+    by_server: bool = True,
+    known: Whole | None = None,
 ) -> Whole:
     """Return what a whole drop says, without waiting for anything.
 
@@ -65,7 +70,10 @@ def take(
         The name that it was dropped under, if it was renamed since.
     by_server:
         Whether the server reads a drop, or a user something of his own: the remedy for what cannot be
-        read is another.
+        read is another, and his own files may have several names.
+    known:
+        What it said when it was looked at before: it is read again, and not taken apart again if it holds
+        the same bytes.
 
     Raises
     ------
@@ -81,7 +89,8 @@ def take(
     if facts is None:
         raise NotFoundError(f"there is nothing at {path}", hint="check the path")
     try:
-        return _take(path, facts.st_mode, limits or Limits(), name)
+        how = _How(limits or Limits(), name, by_server, known)
+        return _take(path, facts.st_mode, how)
     except PermissionError as error:
         raise (unreadable(printable(name)) if by_server else _unreadable_to_you(path)) from error
     except OSError:
@@ -104,27 +113,67 @@ def read_drop(path: Path | str, limits: Limits | None = None) -> Bundle:
     return take(Path(path).expanduser().resolve(), limits, by_server=False).bundle
 
 
-def _take(path: Path, mode: int, limits: Limits, name: str) -> Whole:
-    check_kind(mode, printable(name))
+@dataclass(frozen=True)
+class _How:
+    """How a drop is to be read."""
+
+    limits: Limits
+    name: str
+    by_server: bool
+    known: Whole | None
+
+
+def _take(path: Path, mode: int, how: _How) -> Whole:
+    check_kind(mode, printable(how.name))
     if stat.S_ISDIR(mode):
         with opened_folder(path) as folder:
-            return read_folder(folder, folder.entries(limits.max_members), limits, name)
-    kind = kind_by_name(name)
+            entries = folder.entries(how.limits.max_members)
+            return read_folder(folder, entries, how.limits, how.name, single=how.by_server, known=how.known)
+    kind = kind_by_name(how.name)
     with opened(path) as file:
-        check_size(file.size, limits.max_bytes, printable(name))
-        return read_file(file, kind, limits, name)
+        check_size(file.size, how.limits.max_bytes, printable(how.name))
+        return read_file(file, kind, how.limits, how.name, single=how.by_server, known=how.known)
 
 
-def read_file(file: OpenFile, kind: str, limits: Limits, name: str) -> Whole:
-    """Return what the drop in one file says; `kind` is ``zip``, ``json`` or ``yaml``."""
-    data = file.read(limits.max_bytes)
+def read_file(
+    file: OpenFile, kind: str, limits: Limits, name: str, *, single: bool = False, known: Whole | None = None
+) -> Whole:
+    """Return what the drop in one file says.
+
+    Parameters
+    ----------
+    file:
+        The file.
+    kind:
+        ``zip``, ``json`` or ``yaml``.
+    limits, name:
+        What it may hold; what it is called.
+    single:
+        Whether a file with another name elsewhere is refused.
+    known:
+        What the same bytes said before, if they are the same.
+    """
     where = printable(name)
+    if single:
+        check_single(file.facts, where)
+    data = file.read(limits.max_bytes)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if known is not None and (known.sha256, known.kind) == (sha256, kind):
+        return replace(known, uid=file.facts.st_uid)
     bundle = unpack(data, limits, where) if kind == "zip" else from_text(decode(data, where), name, limits)
-    return Whole(bundle, hashlib.sha256(data).hexdigest(), kind, file.facts.st_uid)
+    return Whole(bundle, sha256, kind, file.facts.st_uid)
 
 
-def read_folder(folder: OpenFolder, entries: Entries, limits: Limits, name: str) -> Whole:
-    """Return what the drop in a folder says, whose `entries` were seen before.
+def read_folder(
+    folder: OpenFolder,
+    entries: Entries,
+    limits: Limits,
+    name: str,
+    *,
+    single: bool = False,
+    known: Whole | None = None,
+) -> Whole:
+    """Return what the drop in a folder says, whose `entries` were seen before; see `read_file`.
 
     Raises
     ------
@@ -139,12 +188,17 @@ def read_folder(folder: OpenFolder, entries: Entries, limits: Limits, name: str)
     digest = hashlib.sha256()
     for each, seen in members.items():
         with folder.file(each) as file:
+            if single:
+                check_single(file.facts, f"{where}/{printable(each)}")
             if (file.size, file.facts.st_mtime_ns) != (seen.st_size, seen.st_mtime_ns):
                 raise ChangedError(each)
             contents[each] = file.read(limits.max_bytes)
         digest.update(each.encode() + b"\0" + hashlib.sha256(contents[each]).digest())
+    sha256 = digest.hexdigest()
+    if known is not None and (known.sha256, known.kind) == (sha256, "folder"):
+        return replace(known, uid=folder.facts.st_uid)
     bundle = from_members(contents, limits, where)
-    return Whole(bundle, digest.hexdigest(), "folder", folder.facts.st_uid)
+    return Whole(bundle, sha256, "folder", folder.facts.st_uid)
 
 
 def _members(entries: Entries, limits: Limits, where: str) -> Entries:
@@ -225,6 +279,16 @@ def check_size(n_bytes: int, most: int, where: str) -> None:
             f"the drop has {n_bytes} bytes, more than the {most} that it may have",
             where=where,
             hint="write sweeps as {sweep: …}; or the admin raises limits: max_bytes in spool.yaml",
+        )
+
+
+def check_single(facts: os.stat_result, where: str) -> None:
+    """Refuse a file that has another name: it may be somebody else's, who did not mean to drop it."""
+    if facts.st_nlink > 1:
+        raise BundleError(
+            "the file has another name elsewhere: it is a hard link",
+            where=where,
+            hint="drop a copy of it (cp, not ln)",
         )
 
 

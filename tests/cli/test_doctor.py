@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from qtrl_spool import Spool, fs
+from qtrl_spool import Spool, host
 from qtrl_spool.job import blank_record, utc
 
 from .conftest import Run, Said
@@ -80,7 +80,7 @@ def wrong(said: Said) -> list[str]:
 
 def test_doctor_finds_a_server_whose_process_is_gone_and_the_job_that_it_left(run: Run, spool: Spool) -> None:
     child = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True)
-    beat = {"format": "qtrl-server/1", "name": "lab", "host": fs.host_name(), "pid": int(child.stdout)}
+    beat = {"format": "qtrl-server/1", "name": "lab", "host": host.host_name(), "pid": int(child.stdout)}
     updated = utc(datetime.now(UTC))
     (spool.path / "servers" / "lab.json").write_text(json.dumps({**beat, "updated": updated}))
     ticket = spool.path / "running" / "lab" / "50-1-20261123-101530-rabi-k3f9x.c1.qjob"

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from qtrl_spool import Spool, fs
+from qtrl_spool import Spool, host
 from qtrl_spool.backends import load_backend
 from qtrl_spool.experiments import pi_no_pi
 from qtrl_spool.server import Server
@@ -31,7 +31,7 @@ def warm_up(template: Path) -> None:
         shutil.copytree(template, root)
         Spool(root).submit(pi_no_pi(0), n_reps=2)
         (root / "incoming" / "bad.json").write_text("[1]")
-        fs.group_names(0)
+        host.group_names(0)
         server_on(root, drain=True).run()
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
+
+import pytest
 
 from qtrl_spool import Spool
 from qtrl_spool.experiments import pi_no_pi
+from qtrl_spool.spool import servers
+from qtrl_spool.spool.layout import Layout
 
 from .support import (
     Serve,
@@ -118,3 +125,36 @@ def test_many_clients_submit_at_once_and_nothing_is_lost(spool: Spool, serve: Se
     until(lambda: len(spool.jobs(state="done")) == 20)
 
     assert sorted(job.id for job in spool.jobs(state="done")) == sorted(ids)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("how", ["a command", "a fork"])
+def test_a_child_of_the_server_does_not_hold_its_locks_when_the_server_is_gone(
+    spool: Spool, how: str
+) -> None:
+    code = (
+        "import os, subprocess, sys\n"
+        "from pathlib import Path\n"
+        "from qtrl_spool.spool import servers\n"
+        "from qtrl_spool.spool.layout import Layout\n"
+        "with servers.holding_name(Layout.of(sys.argv[1]), 'lab'):\n"
+        "    if sys.argv[2] == 'a command':\n"
+        "        child = subprocess.Popen(['sleep', '60'], close_fds=False).pid\n"
+        "    else:\n"
+        "        child = os.fork()\n"
+        "        if not child:\n"
+        "            import time; time.sleep(60); os._exit(0)\n"
+        "    print(child, flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    words = [sys.executable, "-c", code, str(spool.path), how]
+    died = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert died.stdout is not None
+    child = int(died.stdout.readline())
+    died.wait()
+    died.stdout.close()
+    try:
+        with servers.holding_name(Layout.of(spool.path), "lab"):
+            os.kill(child, 0)
+    finally:
+        os.kill(child, 9)

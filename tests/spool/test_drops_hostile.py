@@ -226,12 +226,14 @@ def private():
         yield path
 
 
-def test_a_file_that_may_not_be_read_is_refused_with_the_remedy_when_it_has_settled(private):
+def test_a_file_that_may_not_be_read_is_waited_for_with_the_remedy_and_refused_when_it_is_abandoned(private):
     stillness = Stillness()
     with as_nobody():
-        first = look(private, stillness, now=0.0, **PATIENCE)
-        seen = look(private, stillness, now=2.0, **PATIENCE)
-    assert isinstance(first, Incomplete)
+        look(private, stillness, now=0.0, **PATIENCE)
+        later = look(private, stillness, now=599.0, **PATIENCE)
+        seen = look(private, stillness, now=600.0, **PATIENCE)
+    assert isinstance(later, Incomplete)
+    assert "chmod" in later.reason
     assert isinstance(seen, Bad)
     assert "may not read it" in seen.error.message
     assert "chmod" in seen.error.hint

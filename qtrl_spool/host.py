@@ -1,0 +1,60 @@
+"""The host, its users and its processes, as the operating system knows them.
+
+Called by: ``spool``, ``server``, the command. Fails: never; what cannot be told has a plain substitute.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+def user_name(uid: int) -> str:
+    """Return the login name of a user number, or the number where it has no name here."""
+    try:
+        import pwd
+    except ImportError:
+        return str(uid)
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def group_names(uid: int) -> frozenset[str]:
+    """Return the names of the groups that a user is in, numbers where they have no name here."""
+    try:
+        import grp
+        import pwd
+    except ImportError:
+        return frozenset()
+    try:
+        user = pwd.getpwuid(uid)
+    except KeyError:
+        return frozenset()
+    return frozenset(_group_name(grp, gid) for gid in os.getgrouplist(user.pw_name, user.pw_gid))
+
+
+def _group_name(grp: Any, gid: int) -> str:
+    try:
+        return str(grp.getgrgid(gid).gr_name)
+    except KeyError:
+        return str(gid)
+
+
+def host_name() -> str:
+    """Return the name of this host."""
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+
+
+def process_exists(pid: int) -> bool:
+    """Return whether a process of that number runs on this host; True where that cannot be told."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

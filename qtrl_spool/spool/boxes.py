@@ -1,0 +1,140 @@
+"""The drop boxes below ``incoming/``: which there are, and what lies in them, however much it is.
+
+A box may be anybody's: a priority's directory is made by whoever wants one, and whoever made it can put a
+link in its place. So each is opened once, never through a link, and what lies in it is looked at, read and
+taken through that descriptor.
+
+Called by the server's intake. Fails: `StorageError`. A box that the server may not look into does not keep
+the others: it is named in `Boxes.shut`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qtrl_spool import fs
+from qtrl_spool.bundle.names import is_ignored
+from qtrl_spool.job import parse_priority
+from qtrl_spool.spool.layout import DEFAULT_PRIORITY
+from qtrl_spool.spool.untrusted import OpenFolder, opened_folder
+
+MOST_BOXES, MOST_ENTRIES = 200, 50_000
+"""So many boxes, and entries of one box, are looked at; what is more waits until others have gone."""
+_MOST_MEMBERS = 1000
+_SHUT = "the server may not look into it: make it readable (chmod g+rwx)"
+_SURPLUS = f"there are more than {MOST_BOXES} priorities, it is not looked into"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something that lies in a drop box.
+
+    Attributes
+    ----------
+    priority:
+        Of the box.
+    box:
+        The box, open.
+    name:
+        In the box.
+    facts:
+        What is known of it.
+    """
+
+    priority: int
+    box: OpenFolder
+    name: str
+    facts: os.stat_result
+
+    @property
+    def path(self) -> Path:
+        """Where it lies; to be shown, not to be opened."""
+        return self.box.path / self.name
+
+    @property
+    def arrival(self) -> tuple[int, str]:
+        """The sort key of drops that were found by one scan: as the storage saw them arrive."""
+        return self.facts.st_ctime_ns, self.name
+
+    def sync(self) -> None:
+        """Make what it holds survive a power cut: whoever copied it in has perhaps not."""
+        if not stat.S_ISDIR(self.facts.st_mode):
+            with self.box.file(self.name) as file:
+                file.sync()
+            return
+        with self.box.folder(self.name) as folder:
+            for name, facts in folder.entries(_MOST_MEMBERS).items():
+                if stat.S_ISREG(facts.st_mode):
+                    with folder.file(name) as file:
+                        file.sync()
+            folder.sync()
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """What lies in all drop boxes.
+
+    Attributes
+    ----------
+    found:
+        What may be drops, in the order in which they arrived.
+    shut:
+        Why some boxes were not looked into.
+    """
+
+    found: list[Found] = field(default_factory=list)
+    shut: dict[Path, str] = field(default_factory=dict)
+
+
+def look_into(incoming: Path, stack: ExitStack) -> Boxes:
+    """Return what lies in ``incoming/`` and its priorities; the boxes stay open until `stack` is closed.
+
+    Raises
+    ------
+    StorageError
+        If ``incoming/`` cannot be listed.
+    """
+    boxes = Boxes()
+    if not fs.exists(incoming):
+        return boxes
+    with fs.reporting("list", incoming):
+        top = stack.enter_context(opened_folder(incoming))
+        names = top.names(MOST_ENTRIES)
+    inner = sorted(_priorities(top, names))
+    taken = {name for _, name in inner}
+    boxes.found.extend(_found(top, DEFAULT_PRIORITY, (name for name in names if name not in taken)))
+    for number, name in inner[:MOST_BOXES]:
+        try:
+            box = stack.enter_context(top.folder(name))
+            boxes.found.extend(_found(box, number, box.names(MOST_ENTRIES)))
+        except PermissionError:
+            boxes.shut[incoming / name] = _SHUT
+        except FileNotFoundError:
+            continue
+        except OSError:
+            with fs.reporting("list", incoming / name):
+                raise
+    boxes.shut.update({incoming / name: _SURPLUS for _, name in inner[MOST_BOXES:]})
+    boxes.found.sort(key=lambda each: each.arrival)
+    return boxes
+
+
+def _priorities(top: OpenFolder, names: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield number and name of the real folders that are priorities."""
+    for name in names:
+        parsed = parse_priority(name)
+        facts = top.facts_of(name) if parsed else None
+        if parsed and facts is not None and stat.S_ISDIR(facts.st_mode):
+            yield parsed[0], name
+
+
+def _found(box: OpenFolder, priority: int, names: Iterable[str]) -> Iterator[Found]:
+    for name in names:
+        facts = None if is_ignored(name) else box.facts_of(name)
+        if facts is not None:
+            yield Found(priority, box, name, facts)

@@ -1,0 +1,95 @@
+"""Syncs that are made together: what many changes need to survive a power cut, each file and folder once.
+
+Whoever changes much at a time (the intake, a job's journal) hands one `Syncs` to the functions of ``fs`` in
+place of ``durable=True``, and commits it before it acknowledges anything. All is written by then, so that the
+first sync carries most of the rest with it (ext4: 2,250 files a second synced one by one with their folder,
+5,700 in groups of 32).
+
+Called by: ``server``, ``spool.journal``. Fails: `StorageError` at the commit; what was noted stays noted, and
+the next commit tries it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from qtrl_spool import fs
+
+_MOST_OPEN = 200
+
+
+class Syncs:
+    """Files and folders that must be synced before anything is acknowledged.
+
+    Parameters
+    ----------
+    durable:
+        False (``durability: fast``) notes nothing, so that a commit costs nothing.
+    """
+
+    def __init__(self, *, durable: bool = True) -> None:
+        self._durable = durable
+        self._files: list[tuple[int, Path]] = []
+        self._renames: list[tuple[Path, Path]] = []
+        self._folders: dict[Path, None] = {}
+
+    def file(self, descriptor: int, path: Path) -> None:
+        """Note an open file, which the caller may close; it is found again whatever it is renamed to."""
+        if not self._durable:
+            return
+        if len(self._files) >= _MOST_OPEN:
+            self._sync_files()
+        self._files.append((os.dup(descriptor), path))
+
+    def rename(self, temporary: Path, path: Path) -> None:
+        """Note a file that is put in its place when what it holds is synced: a name never leads to less."""
+        if self._durable:
+            self._renames.append((temporary, path))
+        else:
+            fs.put_in_place(temporary, path)
+
+    def folder(self, folder: Path) -> None:
+        """Note a folder in which a name was made, changed or taken away."""
+        if self._durable:
+            self._folders[folder] = None
+
+    def again(self, path: Path) -> None:
+        """Note a file that is there already: it was perhaps written before a death."""
+        with fs.reporting("sync", path):
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            try:
+                self.file(descriptor, path)
+            finally:
+                os.close(descriptor)
+        self.folder(path.parent)
+
+    def commit(self) -> None:
+        """Sync all that was noted: first what files hold, then their names."""
+        self._sync_files()
+        while self._renames:
+            fs.put_in_place(*self._renames[0])
+            del self._renames[0]
+        while self._folders:
+            folder = next(iter(self._folders))
+            if fs.exists(folder):
+                fs.sync_folder(folder)
+            del self._folders[folder]
+
+    def forget(self) -> None:
+        """Let go of what was noted and not committed."""
+        for descriptor, _ in self._files:
+            os.close(descriptor)
+        for temporary, _ in self._renames:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+        self._files, self._renames, self._folders = [], [], {}
+
+    def _sync_files(self) -> None:
+        while self._files:
+            descriptor, path = self._files[-1]
+            with fs.reporting("sync", path):
+                os.fsync(descriptor)
+            os.close(descriptor)
+            self._files.pop()
