@@ -141,7 +141,11 @@ def fit_text(kinds: dict[str, Any]) -> str:
         reasons = {record["reason"] for name, record in kinds.items() if name != "best"}
         return f"no fit: {'; '.join(sorted(reasons))}" if reasons else "no fit"
     parameters = kinds[best]["parameters"]
-    told = [name for name in ("frequency", "tau", "amplitude") if name in parameters]
+    told = [
+        name
+        for name in ("frequency", "frequency_2", "tau", "error_per_gate", "deviation", "amplitude")
+        if name in parameters
+    ]
     return f"{best}: " + ", ".join(f"{name} {quantity(**parameters[name])}" for name in told)
 
 
