@@ -51,13 +51,15 @@ def chevron(
     -------
     SequenceWrapper
         ``len(detunings) * n_elements`` elements, all widths of the first detuning first; the x axis
-        holds the widths in us, once for each detuning.
+        holds the widths in us, once for each detuning; its rows are the detunings in MHz.
     """
     names = qubit_names(qubits)
     widths = steps(n_elements, step_size, start_time)
     if not len(detunings):
         raise UsageError("detunings: at least one", hint="for example [-5e6, 0, 5e6]")
-    axis = {"name": "pulse width", "unit": "us", "values": microseconds(np.tile(widths, len(detunings)))}
+    rows = {"name": "detuning", "unit": "MHz", "values": [float(each) * 1e-6 for each in detunings]}
+    values = microseconds(np.tile(widths, len(detunings)))
+    axis = {"name": "pulse width", "unit": "us", "values": values, "rows": rows}
     seq = SequenceWrapper(n_elements=len(detunings) * n_elements, x_axis=axis, name=name)
     read = names if readout is None else readout
     if herald:

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import xarray
 
+    from qtrl_spool.config.tree import Tree
+    from qtrl_spool.sequence import SequenceWrapper
+
 
 @dataclass(frozen=True)
 class Contents:
@@ -76,6 +79,18 @@ class Measured(Protocol):
     @property
     def fits(self) -> dict[str, Any]:
         """For each readout each kind of fit and the name of the best."""
+
+    @property
+    def classifier(self) -> dict[str, Any]:
+        """For each readout what told its levels apart."""
+
+    @property
+    def sequence(self) -> SequenceWrapper:
+        """The sequence as it was submitted."""
+
+    @property
+    def config(self) -> Tree:
+        """The effective configuration."""
 
     @property
     def patch(self) -> dict[str, Any]:

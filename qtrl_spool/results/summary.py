@@ -86,8 +86,17 @@ def _time(text: Any) -> datetime | None:
         return None
 
 
+def setting_texts(result: Measured) -> list[str]:
+    """Return what the job changed of the default configuration, ``path = value`` each."""
+    return _setting_texts(result.patch)
+
+
+def _setting_texts(patch: Mapping[str, Any]) -> list[str]:
+    return [f"{path} = {_plainly(value)}" for path, value in _leaves(patch)]
+
+
 def _settings(patch: Mapping[str, Any]) -> str:
-    told = [f"{path} = {_plainly(value)}" for path, value in _leaves(patch)]
+    told = _setting_texts(patch)
     more = f", and {len(told) - _MAX_SETTINGS} more" if len(told) > _MAX_SETTINGS else ""
     return ", ".join(told[:_MAX_SETTINGS]) + more
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from qtrl_spool.errors import SequenceError, did_you_mean
 from qtrl_spool.sequence.kinds import ATOMS, detached, is_index, is_number
 from qtrl_spool.sequence.pulse import OVERRIDES
-from qtrl_spool.sequence.sweep import Elements, is_swept, spelled, spelled_elements
+from qtrl_spool.sequence.sweep import Elements, is_swept, spelled, spelled_elements, values_of
 from qtrl_spool.sequence.x_axis import Axis
 
 START = "Start"
@@ -161,6 +161,16 @@ class Recorder:
     def x_axis_name(self) -> str | None:
         """What the x axis shows, if it was said."""
         return self._axis.name
+
+    @property
+    def rows(self) -> tuple[str, str, NDArray[np.float64]] | None:
+        """Name, unit and values of the slow axis of a two-dimensional sweep; None if it is none."""
+        given = self._axis.given
+        rows = given.get("rows") if isinstance(given, Mapping) else None
+        if rows is None:
+            return None
+        values = np.asarray(values_of(rows["values"]) if is_swept(rows["values"]) else rows["values"], float)
+        return rows.get("name") or "row", rows.get("unit") or "", values
 
     @property
     def x_axis_unit(self) -> str | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from qtrl_spool.axes import Labelled
+from qtrl_spool.axes import RAW_AXES, Labelled
 from qtrl_spool.errors import NotFoundError, StorageError, UsageError
 from qtrl_spool.processing import Processed
 
@@ -108,3 +110,59 @@ def cut(data):
     """Return the data of the first element, the axis kept."""
     at = data.axis("element")
     return Labelled(np.take(data.values, [0], axis=at), data.axes)
+
+
+CLASSIFIER = {
+    "rotation": 0.0,
+    "means": [[-1.0, 0.0], [1.0, 0.0]],
+    "covariances": [[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]],
+    "weights": [0.5, 0.5],
+    "fitted": False,
+}
+
+
+def two_dimensional(n_rows):
+    rows = {"name": "detuning", "unit": "MHz", "values": [float(row) for row in range(n_rows)]}
+    axis = {"name": "pulse width", "unit": "us", "values": list(range(21)), "rows": rows}
+    head = {"format": "qtrl-sequence/1", "name": "chevron", "n_elements": 21, "x_axis": axis, "appends": []}
+    return {"sequence": json.dumps(head), "patch": "{}", "config": "{}"}
+
+
+def test_a_two_dimensional_sweep_is_a_heat_map_of_each_readout(build):
+    from matplotlib.collections import QuadMesh
+
+    figure = build(documents=two_dimensional(3)).plot()
+
+    meshes = [mesh for mesh in figure.findobj(QuadMesh) if mesh.get_array().size == 21]
+    assert [mesh.get_array().reshape(3, 7).shape for mesh in meshes] == [(3, 7)] * 2
+    assert "detuning (MHz)" in texts(figure)
+
+
+def test_the_boundaries_of_the_classifier_are_drawn_between_its_levels(build, processed):
+    from matplotlib.contour import ContourSet
+
+    told = replace(processed, classifier=dict.fromkeys(("R6", "R0"), CLASSIFIER))
+    figure = build(processed=told).plot()
+
+    lines = figure.findobj(ContourSet)
+    assert len(lines) == 2
+    assert abs(lines[0].get_paths()[0].vertices[:, 0]).max() < 0.1
+
+
+def test_raw_traces_are_drawn_with_what_demodulation_makes_of_them(build, iq):
+    turns = np.exp(-2j * np.pi * 0.1 * np.arange(100))
+    trace = np.stack([turns.real, turns.imag]).astype(np.float32)
+    raw = Labelled(np.broadcast_to(trace[:, None, None, None], (2, 30, 21, 2, 100)), RAW_AXES)
+    step = {"type": "Heterodyne", "kwargs": {"freq_labels": ["6", "0"], "frequencies": [1e8, 2e8]}}
+    adc = {"hardware_settings": {"sample_rate": 1e9}, "processing": {"a": {"b": step}}}
+    documents = {"sequence": "{}", "patch": "{}", "config": json.dumps({"adc": adc})}
+
+    figure = build(raw=raw, documents=documents).plot()
+
+    drawn = {line.get_label(): line.get_ydata() for axes in figure.axes for line in axes.get_lines()}
+    assert drawn["R6 at 100 MHz"][40:60] == pytest.approx(1.0, abs=0.02)
+    assert drawn["R0 at 200 MHz"][40:60].max() < 0.3
+
+
+def test_the_title_tells_what_the_job_changed(result):
+    assert any("variables/Q6/freq = 5410000000" in text for text in texts(result.plot()))

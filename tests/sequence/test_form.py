@@ -246,3 +246,23 @@ def test_ten_thousand_gates_take_a_few_bytes_each():
         for gate in random.integers(0, 6, 100):
             _, ref = seq.append(f"Q6/{gates[gate]}", i, start=ref)
     assert deflated(seq) < 10 * len(seq)
+
+
+def swept(rows: object) -> SequenceWrapper:
+    return SequenceWrapper(n_elements=6, x_axis={"name": "width", "values": [0, 1, 2] * 2, "rows": rows})
+
+
+def test_the_rows_of_a_two_dimensional_sweep_survive_the_file() -> None:
+    seq = swept({"name": "detuning", "unit": "MHz", "values": [-1.0, 1.0]})
+
+    name, unit, values = SequenceWrapper.from_dict(seq.to_dict()).rows
+
+    assert (name, unit, values.tolist()) == ("detuning", "MHz", [-1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    "rows", [{"values": [1, 2, 3, 4]}, {"values": "many"}, [1, 2], {"name": 3, "values": [1]}]
+)
+def test_rows_that_make_no_sense_are_refused(rows: object) -> None:
+    with pytest.raises(SequenceError, match="rows of x_axis"):
+        swept(rows)
