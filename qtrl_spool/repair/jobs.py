@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from qtrl_spool import fs
+from qtrl_spool import fs, host
 from qtrl_spool.bundle import Manifest, job_name, unpack
 from qtrl_spool.bundle.archive import pack_members
 from qtrl_spool.errors import QtrlSpoolError, StorageError
@@ -174,7 +174,7 @@ class Jobs:
         uid = facts.st_uid if facts else -1
         name, manifest = _about(place)
         self._journal.note(
-            seen.job_id, 0, "accepted", uid=uid, user=manifest.user or fs.user_name(uid), name=name,
+            seen.job_id, 0, "accepted", uid=uid, user=manifest.user or host.user_name(uid), name=name,
             priority=place.ticket.priority or DEFAULT_PRIORITY, tags=list(manifest.tags),
             instrument=manifest.instrument, n_batches=manifest.n_batches,
         )  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from qtrl_spool import fs
+from qtrl_spool import fs, host
 from qtrl_spool.errors import OperatorError, StorageError
 from qtrl_spool.job import parse_priority
 from qtrl_spool.repair.mending import FAILED, MENDED, Mending, refused
@@ -48,7 +48,7 @@ def _check_user(layout: Layout, owner: int) -> None:
     if shut:
         raise OperatorError(
             f"you may not write to {shut[0]}, so you cannot repair the spool",
-            hint=f"do it as {fs.user_name(owner)}, as whom the server runs, or as root",
+            hint=f"do it as {host.user_name(owner)}, as whom the server runs, or as root",
         )
 
 
