@@ -60,6 +60,11 @@ def test_every_key_of_spool_yaml_is_explained(key: str) -> None:
     assert f"`{key}`" in (REFERENCE / "files.md").read_text()
 
 
+def test_every_test_that_a_guarantee_names_is_there() -> None:
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "docs" / "guarantees.md").read_text()))
+    assert named and [each for each in named if not (ROOT / each).exists()] == []
+
+
 @pytest.mark.parametrize("folder", [each.name for each in Layout(ROOT).folders if each.name != "answered"])
 def test_every_directory_of_a_spool_is_explained(folder: str) -> None:
     assert f"`{folder}/" in (REFERENCE / "files.md").read_text()

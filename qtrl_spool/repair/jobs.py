@@ -27,6 +27,7 @@ from qtrl_spool.spool import survey, tickets
 from qtrl_spool.spool.diagnosis import Ailment, Seen, chosen, diagnose
 from qtrl_spool.spool.journal import PARTIAL, RESULT, Journal, claimed_result, read_status
 from qtrl_spool.spool.layout import DEFAULT_PRIORITY, Layout
+from qtrl_spool.spool.orders import Order, between
 from qtrl_spool.spool.settings import Settings
 from qtrl_spool.spool.tickets import Place
 
@@ -122,7 +123,7 @@ class Jobs:
             return Mending(MENDED, seen.job_id, said)
         if copy is None:
             return self._give_up(seen, claim)
-        where = self._put(seen.job_id, record, state, claim, copy[0])
+        where = self._put(seen.job_id, record, state, claim, *copy)
         said = f"its ticket was lost, and made anew from {self._below(copy[1])}: {self._below(where)}"
         return Mending(MENDED, seen.job_id, said)
 
@@ -137,21 +138,29 @@ class Jobs:
         said = "its ticket was lost and no copy of it is left: it has failed, and its record says so"
         return Mending(FAILED, seen.job_id, said, "submit it again")
 
-    def _put(self, job_id: str, record: Mapping[str, Any], state: State, claim: int, data: bytes) -> Path:
+    def _put(
+        self, job_id: str, record: Mapping[str, Any], state: State, claim: int, data: bytes, copy: Path
+    ) -> Path:
         """Put a ticket made anew among those that wait, before those that were accepted later."""
         priority = record.get("priority")
         priority = DEFAULT_PRIORITY if priority is None else int(priority)
-        name = Ticket(priority, self._order(record), job_id, claim).name
+        order, fraction = _order_in(copy.name, job_id) or self._order(record)
+        name = Ticket(priority, order, job_id, claim, fraction).name
         moves = tickets.Tickets(self._layout, durable=self._durable)
         folder = self._layout.held if state is State.HELD else moves.queue_folder(priority)
         fs.replace(folder / name, data, durable=self._durable)
         return folder / name
 
-    def _order(self, record: Mapping[str, Any]) -> int:
+    def _order(self, record: Mapping[str, Any]) -> Order:
+        """Return an order number before all that were accepted later and wait."""
         accepted = str(record.get("accepted") or "")
         waiting = [place for places in survey.open_places(self._layout).values() for place in places]
-        later = [each.ticket.order for each in waiting if self._accepted(each) > accepted]
-        return min(later) if later else 1 + max((each.ticket.order for each in waiting), default=0)
+        orders = {(each.ticket.order, each.ticket.fraction): self._accepted(each) for each in waiting}
+        following = min((order for order, at in orders.items() if at > accepted), default=None)
+        if following is None:
+            return 1 + max((whole for whole, _ in orders), default=0), ""
+        before = max((order for order in orders if order < following), default=(0, ""))
+        return between(before, following) or following
 
     def _accepted(self, place: Place) -> str:
         record = read_status(self._layout, place.ticket.job_id) or {}
@@ -240,6 +249,12 @@ class Jobs:
 
     def _below(self, path: Path) -> str:
         return self._parking.below(path)
+
+
+def _order_in(name: str, job_id: str) -> Order | None:
+    """Return the order number that the name of a ticket's copy has, if it is one of this job."""
+    ticket = Ticket.parse(name.removeprefix("."))
+    return (ticket.order, ticket.fraction) if ticket is not None and ticket.job_id == job_id else None
 
 
 def _about(place: Place) -> tuple[str, Manifest]:

@@ -155,11 +155,20 @@ def test_a_ticket_is_made_anew_from_the_copy_that_a_dying_server_left(root: Path
     assert damage.ticket(root, "first").read_bytes() == before
 
 
-def test_a_ticket_made_anew_runs_before_those_accepted_later(root: Path) -> None:
+@pytest.mark.parametrize("name", ["first", "second", "third"])
+def test_a_ticket_made_anew_from_a_result_runs_in_the_order_of_acceptance(root: Path, name: str) -> None:
     order = [each["name"] for each in Spool(root).queue()["queued"]]
-    damage.lose_waiting_ticket_with_a_copy(root)
+    damage.ticket(root, name).unlink()
+    shutil.copy(damage.home(root, "done") / "result.h5", damage.home(root, name) / "partial.h5")
     mend(root)
     assert [each["name"] for each in Spool(root).queue()["queued"]] == order
+
+
+def test_a_ticket_made_anew_from_its_copy_has_its_old_name(root: Path) -> None:
+    before = damage.ticket(root, "first")
+    damage.lose_waiting_ticket_with_a_copy(root)
+    mend(root)
+    assert damage.ticket(root, "first") == before
 
 
 def test_a_job_of_which_no_copy_is_left_has_failed_and_says_why(root: Path) -> None:
