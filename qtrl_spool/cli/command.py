@@ -52,7 +52,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("look", "Where a job is."),
         "log": ("look", "What happened to a job."),
         "jobs": ("look", "Find jobs, open and ended."),
-        "top": ("live", "The queue and the servers, live."),
+        "top": ("live", "The queue, the servers and the running job's data, live."),
+        "watch": ("live", "One job and its data, live."),
     },
     "Lab": {
         "config": ("config", "The default configuration, read and updated."),

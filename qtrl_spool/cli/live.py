@@ -1,21 +1,32 @@
-"""``top``: the queue and the servers, live in a terminal, once in a pipe."""
+"""``top`` and ``watch``: the queue, the servers, and what a running job has measured so far.
+
+Live in a terminal, once in a pipe. The data are those of ``partial.h5``, which a running job replaces about
+every second; they are read again only when the file is another one.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from qtrl_spool import fs
+from qtrl_spool.cli.command import INTERRUPTED
 from qtrl_spool.cli.look import queue_row
 from qtrl_spool.cli.options import Seconds, json_option, opened, spool_option
 from qtrl_spool.cli.say import document, is_terminal
-from qtrl_spool.cli.tables import when
+from qtrl_spool.cli.tables import progress, when
+from qtrl_spool.errors import NotFoundError, StorageError, UsageError
+from qtrl_spool.job import State
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
+
+    from qtrl_spool.client import Spool
 
 _JOBS = ("", "job", "user", "priority", "", "done", "start", "")
 _SERVERS = ("server", "", "host", "backend", "runs", "config", "heard of")
@@ -37,16 +48,84 @@ def top(every: float, spool: str, as_json: bool) -> None:
     if not is_terminal():
         Console().print(_picture(place.queue()))
         return
-    try:
-        with Live(_picture(place.queue()), screen=True, auto_refresh=False) as live:
-            while True:
-                live.update(_picture(place.queue()), refresh=True)
-                time.sleep(every)
-    except KeyboardInterrupt:
-        return
+    data = _Data(place)
+    with suppress(KeyboardInterrupt), Live(screen=True, auto_refresh=False) as live:
+        while True:
+            found = place.queue()
+            live.update(_picture(found, data.of_running(found)), refresh=True)
+            time.sleep(every)
 
 
-def _picture(found: Mapping[str, Any]) -> Group:
+@click.command()
+@click.argument("job", metavar="JOB")
+@click.option("--every", metavar="S", type=Seconds(min=0.1), default=1.0, show_default=True)
+@spool_option
+def watch(job: str, every: float, spool: str) -> int:
+    """Show one job and what it has measured so far, until it ends; exit status 0 only if it is done.
+
+    In a pipe it shows that once.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    place = opened(spool)
+    watched = place.job(job)
+    data = _Data(place)
+    if not is_terminal():
+        Console().print(_sheet(watched.status(), data.of(watched.id)))
+        return 0
+    with suppress(KeyboardInterrupt), Live(auto_refresh=False) as live:
+        while True:
+            status = watched.status()
+            live.update(_sheet(status, data.of(watched.id)), refresh=True)
+            if State(status["state"]).final:
+                return 0 if status["state"] == State.DONE else 1
+            time.sleep(every)
+    return INTERRUPTED
+
+
+class _Data:
+    """Plots of what jobs have measured, drawn anew when there is more.
+
+    Parameters
+    ----------
+    place:
+        The spool.
+    """
+
+    def __init__(self, place: Spool) -> None:
+        self._place = place
+        self._drawn: dict[str, tuple[str, str]] = {}
+
+    def of_running(self, found: Mapping[str, Any]) -> str:
+        """Return the plot of the first running job that has data."""
+        plots = (self.of(str(each["id"])) for each in found["running"])
+        return next((plot for plot in plots if plot), "")
+
+    def of(self, job_id: str) -> str:
+        """Return the plot of a job; an empty text where there is nothing to draw yet."""
+        job = self._place.job(job_id)
+        try:
+            with job.partial() as result:
+                mark = fs.mark_of(result.path)
+                if self._drawn.get(job_id, ("", ""))[0] != mark:
+                    self._drawn[job_id] = mark, result.text_plot(width=72)
+        except (NotFoundError, StorageError, UsageError):  # none yet, or it is being replaced
+            return ""
+        return self._drawn[job_id][1]
+
+
+def _sheet(status: Mapping[str, Any], plot: str) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
+    told = [f"{status['name']}  {status['id']}", f"{status['state']}  {progress(status)}".rstrip()]
+    told += [str(status["reason"])] if status.get("reason") else []
+    told += [status["error"]["message"]] if status.get("error") else []
+    return Group(Text("\n".join(told)), Text(plot or "no data yet", style="" if plot else "dim"))
+
+
+def _picture(found: Mapping[str, Any], plot: str = "") -> Group:
     from rich.console import Group
     from rich.text import Text
 
@@ -56,6 +135,7 @@ def _picture(found: Mapping[str, Any]) -> Group:
         _table("servers", _SERVERS, [_server_row(each) for each in found["servers"]]),
         _table("jobs", _JOBS, [_job_row(each) for each in (*found["running"], *waiting)]),
         Text(f"{count}   {when(found['updated'])}", style="dim"),
+        Text(plot),
     )
 
 

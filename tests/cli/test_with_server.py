@@ -42,6 +42,12 @@ def test_the_result_is_summed_up_found_and_drawn(
     assert path.name == "result.h5" and str(path) in summary and picture.read_bytes().startswith(PNG)
 
 
+def test_watch_in_a_pipe_shows_a_job_and_its_data_once(run: Run, shared: Spool, job_file: Path) -> None:
+    job_id = run("submit", job_file, "--wait").out.strip()
+    shown = run("watch", job_id)
+    assert shown.status == 0 and job_id in shown.out and "R1 excited" in shown.out
+
+
 def test_the_populations_are_printed_as_a_table(run: Run, shared: Spool, job_file: Path) -> None:
     job_id = run("submit", job_file, "--wait").out.strip()
     lines = run("result", job_id, "--csv", "-").out.splitlines()
