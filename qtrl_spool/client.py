@@ -26,9 +26,10 @@ from qtrl_spool.errors import (
     from_record,
 )
 from qtrl_spool.job import DROP_SUFFIX, ID_LETTERS, State, make_id
+from qtrl_spool.once_more import OnceMore, patched
 from qtrl_spool.progress import showing
 from qtrl_spool.requesting import ANSWER_TIMEOUT_S, Steered, ask, poll
-from qtrl_spool.spool import find, tickets
+from qtrl_spool.spool import find
 from qtrl_spool.spool.journal import PARTIAL, read_events
 from qtrl_spool.spool.layout import Layout
 
@@ -136,7 +137,7 @@ class Spool:
         merged = found.manifest.changed({**manifest, "name": name})
         file_name = Path(sequence).name if isinstance(sequence, Path | str) else "job"
         named = replace(merged, name=job_name(replace(found, manifest=merged), file_name))
-        return replace(found, patch=_patched(found.patch, config), manifest=named)
+        return replace(found, patch=patched(found.patch, config), manifest=named)
 
     def _like(self, job: Job | Path | str) -> Bundle:
         from qtrl_spool import again
@@ -241,7 +242,7 @@ class Spool:
         return SpoolConfig(self._layout.config, self.ask)
 
 
-class Job(Steered):
+class Job(Steered, OnceMore):
     """A job in a spool. It follows `concurrent.futures.Future` where it can.
 
     Parameters
@@ -290,28 +291,6 @@ class Job(Steered):
     def log(self) -> list[dict[str, Any]]:
         """Return the job's events, oldest first."""
         return read_events(self._layout, self.id)
-
-    def bundle(self) -> Bundle:
-        """Return what was submitted.
-
-        Raises
-        ------
-        NotFoundError
-            If the job was rejected, or moved on too fast to be read.
-        """
-        from qtrl_spool.bundle import unpack
-
-        dropped = find.drop(self._layout, self.id)
-        place = tickets.find(self._layout, self.id)
-        path = place.path if place else dropped
-        data = None if path is None else fs.read(path)
-        if data is None:
-            raise NotFoundError(f"job {self.id} has no ticket: it is {self.state}")
-        return unpack(data)
-
-    def again(self, config: Mapping[str, Any] | None = None, **more: Any) -> Job:
-        """Submit the job once more, as it ran but for a patch on top; see `Spool.submit`, ``like``."""
-        return self._spool.submit(config=config, like=self, **more)
 
     def effective(self) -> Mapping[str, Any]:
         """Return the values that the job ran with; before it runs, those of the default with its patch."""
@@ -473,11 +452,3 @@ def _frozen(documents: Mapping[str, Any]) -> Mapping[str, Any]:
     from qtrl_spool.config.tree import Tree, freeze
 
     return Tree({name: freeze(tree) for name, tree in documents.items()})
-
-
-def _patched(patch: Mapping[str, Any], more: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if not more:
-        return patch
-    from qtrl_spool.config.patches import stacked
-
-    return stacked(patch, more)

@@ -281,6 +281,7 @@ _COPIED = {
     "accepted": ("name", "user", "uid", "priority", "submitted", "config_version", "tags", *_WANTS),
     "rejected": ("name", "user", "uid", "priority", "submitted", "error", "rejected"),
     "moved": ("priority",),
+    "edited": ("name", "config_version", "tags", *_WANTS),
     "claimed": ("server",),
     "started": ("attempt", "config_version"),
     "resumed": ("attempt", "config_version"),
@@ -325,6 +326,8 @@ def with_event(record: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str,
         new.update(_with_holds(new.get("holds") or {}, event))
     if kind == "accepted":
         new.update(accepted=at, progress=_progress(0, event.get("n_batches")))
+    elif kind == "edited":
+        new.update(progress=_progress(0, event.get("n_batches")))
     elif kind == "claimed":
         new.update(phase="compiling", error=None, retry_at=None)
     elif kind == "started":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -134,6 +134,54 @@ class Steered:
         """
         other = before.id if isinstance(before, Steered) else before
         return self.ask("move", {"priority": priority, "before": other}, timeout=timeout)
+
+    def edit(
+        self,
+        config: Mapping[str, Any] | None = None,
+        *,
+        unset: Iterable[str] = (),
+        patch: str | None = None,
+        base: str | None = None,
+        timeout: float | None = ANSWER_TIMEOUT_S,
+        **manifest: Any,
+    ) -> str:
+        """Change the patch and the manifest of the job while it waits; return the answer in words.
+
+        It is checked as at acceptance, and either all of it is changed or nothing. A job that a server
+        claims in the same moment stays as it is, and that is said.
+
+        Parameters
+        ----------
+        config:
+            A patch, laid over the job's own.
+        unset:
+            Paths to be taken out of the job's patch, and keys of the manifest that shall be as if they
+            were not there.
+        patch:
+            The whole text of ``config.yaml`` instead.
+        base:
+            SHA-256 of the bundle that was looked at: if the job has another one by now, that is refused.
+        timeout:
+            As for all of these.
+        **manifest:
+            Keys of ``job.yaml`` with new values: ``n_reps``, ``name``, ``tags``, …; None is as in `unset`.
+        """
+        from qtrl_spool.bundle import Manifest
+        from qtrl_spool.config.patches import json_spelling
+
+        keys = [each for each in unset if each in Manifest.__dataclass_fields__]
+        given = {key: value for key, value in manifest.items() if value is not None}
+        checked = vars(Manifest.from_dict(given))
+        told = {key: list(each) if isinstance(each := checked[key], tuple) else each for key in given}
+        gone = [key for key in (*keys, *manifest) if key not in given]
+        request = {
+            "set": json_spelling(config) if config else None,
+            "unset": [each for each in unset if each not in keys] or None,
+            "manifest": {**told, **dict.fromkeys(gone)} or None,
+            "patch": patch,
+            "base": base,
+        }
+        return self.ask("edit", request, timeout=timeout)
 
     def _state(self) -> State:
         return State(find.status(self._layout, self.id)["state"])

@@ -10,14 +10,16 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any
 
 from qtrl_spool.bundle.names import shown
 from qtrl_spool.errors import ManifestError, did_you_mean
+from qtrl_spool.job import is_id, utc
 
 FORMAT = "qtrl-job/1"
 
-_LONGEST_LINE, _LONGEST_NOTES, _MOST_TAGS = 200, 65_536, 100
+_LONGEST_LINE, _LONGEST_NOTES, _MOST_TAGS, _MOST_AFTER = 200, 65_536, 100, 100
 _SECONDS = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0}
 _SECONDS |= {"h": 3600.0, "hour": 3600.0, "d": 86400.0, "day": 86400.0}
 _PART = r"(\d+(?:\.\d+)?)\s*([a-z]+)"
@@ -51,6 +53,10 @@ class Manifest:
         In s; None: no limit. May be given as ``10 min``.
     instrument:
         The server that shall run it; None: any.
+    after:
+        Ids of jobs that must have come to their end before, whichever end.
+    not_before:
+        It does not run before that time: UTC, ISO 8601. Given as a text with its zone, or as a `datetime`.
     processing:
         False keeps the IQ points only.
     """
@@ -68,6 +74,8 @@ class Manifest:
     retries: int = 0
     max_duration: float | None = None
     instrument: str | None = None
+    after: tuple[str, ...] = ()
+    not_before: str | None = None
     processing: bool = True
 
     def __post_init__(self) -> None:
@@ -160,6 +168,23 @@ def _tags(value: object) -> tuple[str, ...] | None:
     return tuple(value) if all(_line(each) for each in value) else None
 
 
+def _ids(value: object) -> tuple[str, ...] | None:
+    named = (value,) if isinstance(value, str) else value
+    if not isinstance(named, list | tuple) or len(named) > _MOST_AFTER:
+        return None
+    return (
+        tuple(dict.fromkeys(named)) if all(isinstance(each, str) and is_id(each) for each in named) else None
+    )
+
+
+def _time(value: object) -> str | None:
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return utc(time) if isinstance(time, datetime) and time.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
 def _whole(low: int, high: int) -> Callable[[object], int | None]:
     def check(value: object) -> int | None:
         is_int = isinstance(value, int) and not isinstance(value, bool)
@@ -197,6 +222,14 @@ _RULES: Mapping[str, tuple[Callable[[object], Any], str]] = {
     "retries": (_whole(0, 100), "a whole number from 0 to 100"),
     "max_duration": (seconds, "a number of seconds above 0, or a text such as '10 min'"),
     "instrument": _ONE_LINE,
+    "after": (
+        _ids,
+        f"the full id of a job, or a list of at most {_MOST_AFTER}; 'submit --after' expands parts",
+    ),
+    "not_before": (
+        _time,
+        "a time with its zone, such as 2026-11-23T18:00:00+01:00; 'submit --not-before 18:00' is local time",
+    ),
     "processing": _YES_NO,
 }
 

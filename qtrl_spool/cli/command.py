@@ -40,6 +40,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "wait": ("fetch", "Wait until jobs have ended."),
         "result": ("fetch", "Show, find, draw or export what a job measured."),
         "process": ("fetch", "Process what a job measured once more, with another chain."),
+        "retry": ("anew", "Submit jobs once more, changed where you say so."),
+        "edit": ("anew", "Change jobs that wait."),
         "cancel": ("steer", "Cancel jobs."),
         "hold": ("steer", "Park waiting jobs."),
         "release": ("steer", "Let held jobs run."),

@@ -119,7 +119,7 @@ def apply(
     words: tuple[str, ...], job: str | None, reason: str, base: int | None, spool: str, as_json: bool
 ) -> None:
     """Merge the patch in a YAML file, or with --from what a job found."""
-    from qtrl_spool.cli.hand_in import read_patch
+    from qtrl_spool.cli.wishes import read_patch
 
     if job is not None:
         _apply_found(spool, job, words, reason, base, as_json)

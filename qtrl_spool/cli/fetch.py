@@ -165,7 +165,7 @@ def process(
 
     The new result is result-2.h5 (-3, ...) beside the first. JOB may also be the path of a result.
     """
-    from qtrl_spool.cli.hand_in import patch_of
+    from qtrl_spool.cli.wishes import patch_of
     from qtrl_spool.reprocess import reprocess
     from qtrl_spool.results import Result
 

@@ -2,54 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtrl_spool.cli.options import Count, assigned, json_option, opened, spool_option
+from qtrl_spool.cli.options import json_option, opened, spool_option
 from qtrl_spool.cli.say import document, fact, report, word
+from qtrl_spool.cli.wishes import PATCH, added, manifest_of, patch_of, wishes
 from qtrl_spool.errors import QtrlSpoolError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from qtrl_spool.bundle import Bundle
     from qtrl_spool.client import Job, Spool
     from qtrl_spool.sequence import Sequence
 
 _bundles = click.argument("bundles", metavar="BUNDLE...", nargs=-1)
-_config = click.option("--config", "config", metavar="FILE", help="A patch in YAML, over the bundle's own.")
-_set = click.option(
-    "--set", "settings", metavar="PATH=VALUE", multiple=True,
-    help="One setting, over everything else; the value is YAML: --set variables/Q6/freq=5.41e9.",
-)  # fmt: skip
-_n_reps = click.option("--n-reps", type=Count(), metavar="N", help="Repetitions of a batch.")
 _PICTURES = (".png", ".pdf", ".svg")
-_n_batches = click.option("--n-batches", type=Count(), metavar="N", help="Batches.")
-
-
-def _what(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what submit and check are told alike."""
-    for option in (_n_batches, _n_reps, _set, _config, _bundles):
-        function = option(function)
-    return function
 
 
 @click.command()
-@_what
+@_bundles
+@wishes
 @click.option(
     "--like",
     metavar="JOB",
     help="Once more as this job ran; JOB may be the path of a result.h5 from anywhere.",
 )
-@click.option(
-    "--config-version", metavar="V", help="Of the default: latest (when it runs), submitted, or a number."
-)
 @click.option("--priority", metavar="P", default="normal", show_default=True, help="10, urgent or 10-urgent.")
-@click.option("--name", metavar="NAME", help="Of the job; else the manifest's, the sequence's, the file's.")
-@click.option("--tag", "tags", metavar="TAG", multiple=True, help="For whoever looks for it later.")
 @click.option("--hold", is_flag=True, help="Wait for 'qtrl-spool release'.")
 @click.option("--wait", "waits", is_flag=True, help="Wait for the end, as 'qtrl-spool wait' does.")
 @spool_option
@@ -58,17 +40,13 @@ def submit(
     bundles: tuple[str, ...],
     config: str | None,
     settings: tuple[str, ...],
-    n_reps: int | None,
-    n_batches: int | None,
     like: str | None,
-    config_version: str | None,
     priority: str,
-    name: str | None,
-    tags: tuple[str, ...],
     hold: bool,
     waits: bool,
     spool: str,
     as_json: bool,
+    **told: Any,
 ) -> int:
     """Check, pack and queue jobs; print their ids.
 
@@ -79,28 +57,22 @@ def submit(
         raise UsageError("submit what?", hint="name bundles, or a job with --like")
     place = opened(spool)
     place.priority(priority)
-    manifest: dict[str, Any] = {
-        "name": name,
-        "n_reps": n_reps,
-        "n_batches": n_batches,
-        "tags": list(tags) or None,
-        "hold": hold or None,
-        "config_version": _version(config_version),
-    }
+    manifest = {**manifest_of(place, **told), "hold": hold or None}
     patch = patch_of(config, settings)
     packed = [place.bundle(bundle, patch, **manifest) for bundle in bundles]
     packed += [place.bundle(None, patch, like=like, **manifest)] if like is not None else []
-    for each in packed:
-        place.check(each)
-    jobs = [_dropped(place, each, priority, quiet=as_json) for each in packed]
+    return queued(place, [(each, priority) for each in packed], waits, as_json)
+
+
+def queued(place: Spool, packed: Collection[tuple[Bundle, str | int]], waits: bool, as_json: bool) -> int:
+    """Check bundles, and queue all at their priorities, or none; return the exit status."""
+    for bundle, _ in packed:
+        place.check(bundle)
+    jobs = [_dropped(place, bundle, priority, quiet=as_json) for bundle, priority in packed]
     return _finish(jobs, waits, as_json)
 
 
-def _version(word: str | None) -> int | str | None:
-    return int(word) if word is not None and word.isdecimal() else word
-
-
-def _dropped(place: Spool, bundle: Bundle, priority: str, *, quiet: bool) -> Job:
+def _dropped(place: Spool, bundle: Bundle, priority: str | int, *, quiet: bool) -> Job:
     job = place.drop(bundle, priority=priority)
     if not quiet:
         fact(job.id)
@@ -117,7 +89,8 @@ def _finish(jobs: list[Job], waits: bool, as_json: bool) -> int:
 
 
 @click.command()
-@_what
+@_bundles
+@added(PATCH)
 @click.option("--plot", "picture", metavar="FILE", help="Draw the compiled sequence: .png, .pdf or .svg.")
 @click.option(
     "--element", type=int, metavar="N", help="With --plot: this element as traces, not all as maps."
@@ -196,38 +169,3 @@ def _draw(sequence: Sequence, picture: str, element: int | None) -> None:
         )
     sequence.plot(element, file=picture)
     word(f"drew {picture}")
-
-
-def patch_of(config: str | None, settings: tuple[str, ...]) -> dict[str, Any]:
-    """Return what ``--config`` says and then what every ``--set`` says."""
-    if config is None and not settings:
-        return {}
-    from qtrl_spool.config.patches import stacked
-
-    patch: Mapping[str, Any] = read_patch(config) if config is not None else {}
-    for setting in settings:
-        patch = stacked(patch, assigned((setting,)))
-    return dict(patch)
-
-
-def read_patch(path: str) -> Mapping[str, Any]:
-    """Return the patch that a YAML file holds.
-
-    Raises
-    ------
-    NotFoundError
-        If there is no such file.
-    ConfigError
-        If it is no patch.
-    """
-    from pathlib import Path
-
-    from qtrl_spool import fs
-    from qtrl_spool.config.merge import parse_patch
-    from qtrl_spool.errors import NotFoundError
-
-    file = Path(path).expanduser()
-    text = fs.read_text(file.resolve())
-    if text is None:
-        raise NotFoundError(f"there is no file {path}")
-    return parse_patch(text, file.name)

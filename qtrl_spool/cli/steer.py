@@ -25,7 +25,7 @@ _reason = click.option("--reason", "-m", metavar="WHY", help="Why, for whoever s
 _server = click.option("--server", metavar="NAME", help="Only this one; without it, the whole queue.")
 
 
-def _asking(function: _F) -> _F:
+def asking(function: _F) -> _F:
     """Add what every request is told: the spool, and how long to wait for its answer."""
     for option in (json_option, spool_option, _no_wait, _timeout):
         function = option(function)
@@ -35,7 +35,7 @@ def _asking(function: _F) -> _F:
 @click.command()
 @jobs_argument
 @click.option("--now", is_flag=True, help="Do not wait for the end of the running batch.")
-@_asking
+@asking
 def cancel(jobs: tuple[str, ...], now: bool, **how: Any) -> int:
     """Cancel jobs; a running one stops after its batch and keeps its partial result."""
 
@@ -46,7 +46,7 @@ def cancel(jobs: tuple[str, ...], now: bool, **how: Any) -> int:
             return f"{job.id} is to be cancelled"
         return f"{job.id} {'is cancelled' if job.cancelled() else _stops(now)}"
 
-    return _each(do, jobs, **how)
+    return each_job(do, jobs, **how)
 
 
 def _stops(now: bool) -> str:
@@ -56,28 +56,28 @@ def _stops(now: bool) -> str:
 @click.command()
 @jobs_argument
 @_reason
-@_asking
+@asking
 def hold(jobs: tuple[str, ...], reason: str | None, **how: Any) -> int:
     """Park waiting jobs until they are released.
 
     An admin's hold of other people's jobs counts apart: only an admin can release it.
     """
-    return _each(lambda job, timeout: job.hold(reason, timeout=timeout), jobs, **how)
+    return each_job(lambda job, timeout: job.hold(reason, timeout=timeout), jobs, **how)
 
 
 @click.command()
 @jobs_argument
-@_asking
+@asking
 def release(jobs: tuple[str, ...], **how: Any) -> int:
     """Let held jobs run."""
-    return _each(lambda job, timeout: job.release(timeout=timeout), jobs, **how)
+    return each_job(lambda job, timeout: job.release(timeout=timeout), jobs, **how)
 
 
 @click.command()
 @click.argument("job", metavar="JOB")
 @click.argument("priority", metavar="[PRIORITY]", required=False)
 @click.option("--before", metavar="OTHER", help="Next before this job, at its priority.")
-@_asking
+@asking
 def move(job: str, priority: str | None, before: str | None, **how: Any) -> int:
     """Give a waiting job another priority: 10, urgent or 10-urgent; or a place next before another job.
 
@@ -89,7 +89,7 @@ def move(job: str, priority: str | None, before: str | None, **how: Any) -> int:
     if priority is not None:
         place.priority(priority)
     other = None if before is None else place.job(before)
-    return _each(lambda found, timeout: found.move(priority, before=other, timeout=timeout), (job,), **how)
+    return each_job(lambda found, timeout: found.move(priority, before=other, timeout=timeout), (job,), **how)
 
 
 # ---------------------------------------------------------------- the whole queue
@@ -98,7 +98,7 @@ def move(job: str, priority: str | None, before: str | None, **how: Any) -> int:
 @click.command()
 @click.option("--reason", "-m", metavar="WHY", required=True, help="Why, for everybody who waits.")
 @_server
-@_asking
+@asking
 def pause(reason: str, server: str | None, **how: Any) -> int:
     """Let no server take another job until 'resume'; for admins. Running jobs go on."""
     return _queue({"pause": "queue", "server": server, "reason": reason}, **how)
@@ -106,7 +106,7 @@ def pause(reason: str, server: str | None, **how: Any) -> int:
 
 @click.command()
 @_server
-@_asking
+@asking
 def resume(server: str | None, **how: Any) -> int:
     """End a pause; for admins."""
     return _queue({"resume": "queue", "server": server}, **how)
@@ -131,7 +131,7 @@ def _tell_if_alone(place: Spool) -> None:
         word(f"no server is running: {WAITS}")
 
 
-def _each(
+def each_job(
     do: Callable[[Job, float], str],
     words: tuple[str, ...],
     spool: str,

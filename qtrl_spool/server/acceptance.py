@@ -36,10 +36,12 @@ from qtrl_spool.errors import (
     harmless,
 )
 from qtrl_spool.job import OWNERS, State, Ticket, utc
+from qtrl_spool.server.after import check_after
 from qtrl_spool.server.box import unreadable_by_us
 from qtrl_spool.server.candidates import Candidate, candidate, stem
 from qtrl_spool.spool import drops, tickets
 from qtrl_spool.spool.accepting import Taken
+from qtrl_spool.spool.edits import is_edited
 from qtrl_spool.spool.journal import Journal, read_events, read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.untrusted import may_write
@@ -164,7 +166,10 @@ class Acceptance:
         return self._accepted(path, taken, fit)
 
     def _has_ticket(self, job_id: str) -> bool:
-        return fs.exists(self._layout.home(job_id)) and tickets.find(self._layout, job_id) is not None
+        if not fs.exists(self._layout.home(job_id)):
+            return False
+        find, layout = tickets.find, self._layout  # an edit may begin or end between two of these looks
+        return bool(find(layout, job_id) or is_edited(layout, job_id) or find(layout, job_id))
 
     def _is_noted(self, job_id: str) -> bool:
         return any(event["event"] == "accepted" for event in read_events(self._layout, job_id))
@@ -178,7 +183,10 @@ class Acceptance:
         try:
             whole = drops.take(arrival.path, self._limits, name=name, known=seen)
             default = self._default(whole.bundle.manifest.config_version)
-            return candidate(whole, default, taken.name, check=not self._is_noted(taken.job_id))
+            is_new = not self._is_noted(taken.job_id)
+            if is_new:
+                check_after(self._layout, taken.job_id, whole.bundle.manifest.after)
+            return candidate(whole, default, taken.name, check=is_new)
         except (QtrlSpoolError, OSError):
             raise
         except Exception as error:

@@ -13,13 +13,22 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qtrl_spool.errors import NotAllowedError, UsageError, did_you_mean
+from qtrl_spool.errors import NotAllowedError, OperatorError, UsageError, did_you_mean
+
+
+class MovedOnError(OperatorError):
+    """The ticket was no longer where it had been seen: the request may be carried out again."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"{job_id} moved on meanwhile", hint="look at its status and ask again")
+
 
 KNOWS: Mapping[str, frozenset[str]] = {
     "cancel": frozenset({"now"}),
     "hold": frozenset({"reason"}),
     "release": frozenset(),
     "move": frozenset({"priority", "before"}),
+    "edit": frozenset({"set", "unset", "manifest", "patch", "base"}),
     "pause": frozenset({"server", "reason"}),
     "resume": frozenset({"server"}),
     "config": frozenset({"base", "reason", "job"}),

@@ -64,6 +64,8 @@ def candidate(whole: Whole, default: Configuration, drop: str, *, check: bool) -
         "name": job_name(bundle, stem(drop)),
         "tags": list(bundle.manifest.tags),
         "instrument": bundle.manifest.instrument,
+        "after": list(bundle.manifest.after),
+        "not_before": bundle.manifest.not_before,
         "drop": drop,
         "drop_sha256": whole.sha256,
         "config_version": default.version,

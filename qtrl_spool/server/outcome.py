@@ -23,6 +23,7 @@ from qtrl_spool.errors import (
     QtrlSpoolError,
 )
 from qtrl_spool.job import State, final_name, is_id
+from qtrl_spool.spool.edits import Edit, Edits, left
 from qtrl_spool.spool.journal import (
     PARTIAL,
     RESULT,
@@ -31,12 +32,14 @@ from qtrl_spool.spool.journal import (
     claimed_result,
     n_attempts,
     paused_at,
+    read_events,
 )
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.tickets import Place, Tickets, find
 
 _log = logging.getLogger(__name__)
 _OPEN = ".open"
+_OF_EVERY_EVENT = ("at", "event", "by")
 _EVENT = {State.DONE: "committed", State.FAILED: "failed", State.CANCELLED: "cancelled", State.HELD: "held"}
 
 
@@ -238,11 +241,33 @@ class Outcome:
         known = {"error": record["error"]} if place.state is State.FAILED else {}
         return {"event": _EVENT[place.state], "reason": "the server died on the way", **known}
 
+    def settle_edits(self) -> None:
+        """Bring every edit of a ticket to its end, or undo it, after a death in between."""
+        Edits(self._layout, self._server, self._moves).recover(self.note_edit)
+
+    def note_edit(self, edit: Edit) -> None:
+        """Note that the edit which was last meant counts, unless that is noted, or done by another server."""
+        job_id = edit.ticket.job_id
+        events = read_events(self._layout, job_id)
+        meant: dict[str, Any] = next((each for each in reversed(events) if each["event"] == "editing"), {})
+        edited = [each.get("request") for each in events if each["event"] == "edited"]
+        if meant.get("request") in edited or not fs.exists(edit.decided):
+            return
+        self._journal.forget(job_id)
+        details = {key: value for key, value in meant.items() if key not in _OF_EVERY_EVENT}
+        self._journal.note(job_id, edit.ticket.claim, "edited", **details)
+
     def settle_all(self) -> None:
         """Settle every job that was open when a server of this name ended."""
+        self.settle_edits()
         for job_id in self.opened():
             with contextlib.suppress(InternalError):
                 self.settle(job_id)
+
+
+def is_editing(layout: Layout, server: str) -> bool:
+    """Return whether a server left an edit half done."""
+    return any(True for _ in left(layout.accepting_by(server)))
 
 
 def opened(layout: Layout, server: str) -> list[str]:

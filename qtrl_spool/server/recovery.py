@@ -11,7 +11,7 @@ import logging
 from typing import Any
 
 from qtrl_spool import fs
-from qtrl_spool.server.outcome import Outcome, opened
+from qtrl_spool.server.outcome import Outcome, is_editing, opened
 from qtrl_spool.spool.accepting import REQUEST, parse_taken
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.servers import heartbeats
@@ -66,7 +66,8 @@ class Watch:
     def _holds(self, name: str) -> bool:
         """Whether a server holds tickets, jobs that it was ending, drops or requests."""
         taken = (is_taken(each) for each in fs.names(self._layout.accepting_by(name)))
-        return bool(running(self._layout, name)) or any(taken) or bool(opened(self._layout, name))
+        is_left = any(taken) or is_editing(self._layout, name)
+        return is_left or bool(running(self._layout, name)) or bool(opened(self._layout, name))
 
 
 def take_over(layout: Layout, outcome: Outcome, dead: str, server: str) -> None:

@@ -25,17 +25,19 @@ from typing import Any
 from qtrl_spool import fs, host
 from qtrl_spool.bundle import Limits
 from qtrl_spool.bundle.names import printable
-from qtrl_spool.config import ConfigStore
+from qtrl_spool.config import ConfigStore, Configuration
 from qtrl_spool.errors import InternalError, QtrlSpoolError, StorageError, UsageError
 from qtrl_spool.job import State, is_id
 from qtrl_spool.server import configuring, pausing
-from qtrl_spool.server.asking import Asked, checked_verb, is_admin, verb_of
+from qtrl_spool.server.asking import Asked, MovedOnError, checked_verb, is_admin, verb_of
 from qtrl_spool.server.box import Box
+from qtrl_spool.server.editing import Editing
 from qtrl_spool.server.outcome import Outcome
-from qtrl_spool.server.verbs import JobVerbs, MovedOnError
+from qtrl_spool.server.verbs import JobVerbs
 from qtrl_spool.spool import drops, requests
 from qtrl_spool.spool.accepting import parse_taken_request, taken_request
-from qtrl_spool.spool.find import is_arriving
+from qtrl_spool.spool.arriving import is_arriving
+from qtrl_spool.spool.edits import is_edited
 from qtrl_spool.spool.journal import Journal
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.settings import Settings
@@ -82,9 +84,11 @@ class Steering:
         self._journal = journal
         self._server = server
         self._store = store
-        self._verbs = JobVerbs(layout, journal, moves, outcome, server, stop_running)
-        store.guard = configuring.guard_of(settings.policy, self._is_admin)
         self._limits = Limits.from_dict(settings.limits)
+        self._outcome = outcome
+        editing = Editing(layout, self._limits, journal, moves, outcome, server, self._default_at)
+        self._verbs = JobVerbs(layout, journal, moves, outcome, server, editing, stop_running)
+        store.guard = configuring.guard_of(settings.policy, self._is_admin)
         self._box = Box[drops.Text](drops.look_text, settings, self._limits, was_renamed)
         self._folder = layout.accepting_by(server)
 
@@ -101,6 +105,7 @@ class Steering:
         StorageError
             If the storage failed for one of them; the others are answered all the same.
         """
+        self._outcome.settle_edits()
         troubles: list[StorageError] = []
         n_answered = sum(_tried(partial(self._go_on, name), troubles) for name in fs.names(self._folder))
         found = requests.pending(self._layout)
@@ -145,7 +150,7 @@ class Steering:
             return True
         place = find(self._layout, str(tree[verb]))
         if place is None:
-            return is_arriving(self._layout, str(tree[verb]))
+            return is_arriving(self._layout, str(tree[verb])) or is_edited(self._layout, str(tree[verb]))
         return place.state is State.RUNNING and place.server != self._server
 
     # ------------------------------------------------------------ answer
@@ -229,6 +234,9 @@ class Steering:
         return self._verbs.carry_out(asked)
 
     # ------------------------------------------------------------ configuration
+
+    def _default_at(self, version: int | str) -> Configuration:
+        return self._store.version(version) if isinstance(version, int) else self._store.current()
 
     def _configure(self, asked: Asked) -> dict[str, Any]:
         new = configuring.carry_out(

@@ -1,4 +1,4 @@
-"""Cancel, hold, release, move: what requests ask to be done with a job.
+"""Cancel, hold, release, move, edit: what requests ask to be done with a job.
 
 Each can be carried out twice and changes nothing the second time. A ticket that leaves the queue is
 moved first and noted then; one that goes into it is noted first, because from that moment on any
@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from qtrl_spool import fs, host
-from qtrl_spool.errors import NotAllowedError, NotFoundError, OperatorError, UsageError
+from qtrl_spool.errors import NotAllowedError, NotFoundError, UsageError
 from qtrl_spool.job import ADMINS, OWNERS, State, is_id, said_of
-from qtrl_spool.server.asking import Asked
+from qtrl_spool.server.asking import Asked, MovedOnError
+from qtrl_spool.server.editing import Editing
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.spool.journal import Journal, read_events, read_status
 from qtrl_spool.spool.layout import Layout
@@ -24,13 +25,6 @@ from qtrl_spool.spool.orders import Order, between
 from qtrl_spool.spool.tickets import Place, Tickets, find, held, queued, running, turn
 
 WAITING = (State.QUEUED, State.PAUSED)
-
-
-class MovedOnError(OperatorError):
-    """The ticket was no longer where it had been seen: whoever asked may be asked again."""
-
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"{job_id} moved on meanwhile", hint="look at its status and ask again")
 
 
 class JobVerbs:
@@ -44,6 +38,8 @@ class JobVerbs:
         Of this server.
     server:
         Its name.
+    editing:
+        What edits jobs.
     stop_running:
         Called with a job id, why, and whether at once, to stop the job that this server runs.
     """
@@ -55,6 +51,7 @@ class JobVerbs:
         moves: Tickets,
         outcome: Outcome,
         server: str,
+        editing: Editing,
         stop_running: Callable[[str, str, bool], None],
     ) -> None:
         self._layout = layout
@@ -62,6 +59,7 @@ class JobVerbs:
         self._moves = moves
         self._outcome = outcome
         self._server = server
+        self._editing = editing
         self._stop_running = stop_running
 
     def carry_out(self, asked: Asked) -> str:
@@ -72,6 +70,7 @@ class JobVerbs:
             "hold": self._hold,
             "release": self._release,
             "move": self._move,
+            "edit": self._edit,
         }[asked.verb](place, asked)
 
     def _place(self, asked: Asked, job_id: str | None = None) -> Place:
@@ -217,6 +216,12 @@ class JobVerbs:
         if self._journal.record(place.ticket.job_id)["priority"] != first[0]:
             self._noted(place, "moved", priority=first[0])
         return True
+
+    # ------------------------------------------------------------ edit
+
+    def _edit(self, place: Place, asked: Asked) -> str:
+        only(place, "edited", *WAITING, State.HELD)
+        return self._editing.edit(place, asked)
 
     def _noted(self, place: Place, event: str, **details: object) -> None:
         """Note what moves no ticket; a death before the record is written is put right like one in a move."""

@@ -49,4 +49,7 @@ def is_arriving(layout: Layout, full_id: str) -> bool:
 def is_open(layout: Layout, full_id: str) -> bool:
     """Return whether a job is known and has not come to its end yet."""
     record = read_status(layout, full_id)
-    return is_arriving(layout, full_id) if record is None else not State(record["state"]).final
+    if record is None and is_arriving(layout, full_id):
+        return True
+    record = record or read_status(layout, full_id)  # it may have been accepted between the two looks
+    return record is not None and not State(record["state"]).final

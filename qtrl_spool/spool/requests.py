@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from qtrl_spool import fs
-from qtrl_spool.bundle.names import is_ignored
 from qtrl_spool.errors import QtrlSpoolError
 from qtrl_spool.spool.layout import Layout
 
@@ -76,4 +75,6 @@ def pending(layout: Layout) -> list[str]:
 
 
 def _may_be(name: str) -> bool:
+    from qtrl_spool.bundle.names import is_ignored
+
     return len(os.fsencode(name)) <= _LONGEST_NAME and not is_ignored(name)

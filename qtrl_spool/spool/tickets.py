@@ -168,7 +168,7 @@ class Tickets:
         moved: Callable[[Place, Place | None], None] = lambda before, after: None,
     ) -> None:
         self._layout = layout
-        self._durable = durable
+        self._durable = self.durable = durable
         self._moved = moved
 
     def claimed(self, place: Place, server: str) -> Place:
@@ -215,6 +215,18 @@ class Tickets:
             ticket = ticket.placed(*order)
         folder = self._layout.held if place.state is State.HELD else self.queue_folder(priority)
         return self._move(place, folder, ticket, place.state)
+
+    def take_out(self, place: Place, path: Path) -> bool:
+        """Move a waiting ticket to a file that only the caller makes; False if it had gone."""
+        is_ours = fs.move(place.path, path, durable=self._durable)
+        self._moved(place, None)
+        return is_ours
+
+    def put_in(self, path: Path, place: Place) -> bool:
+        """Move a ticket that was taken out, or a new one, to its place; False if `path` had gone."""
+        is_ours = fs.move(path, place.path, durable=self._durable)
+        self._moved(replace(place, path=path), place if is_ours else None)
+        return is_ours
 
     def finish(self, place: Place, state: State) -> Place | None:
         """Move a ticket to the job's home: the move that ends the job."""

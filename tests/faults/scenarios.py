@@ -148,6 +148,19 @@ def a_new_place(root: Path, work: Path) -> Ends:
     return Ends({first: "held", last: "held"}, wrong)
 
 
+def an_edit(root: Path, work: Path) -> Ends:
+    """A held job is edited: it has the new bundle at the end, and never two tickets."""
+    job = _held_job(root, work)
+    requests.send(Layout.of(root), {"edit": job, "manifest": {"n_reps": 3, "name": "new"}}, "request.yaml")
+
+    def wrong() -> str | None:
+        found = Spool(root).job(job)
+        seen = (found.bundle().manifest.n_reps, found.status()["name"])
+        return _unanswered(root) or (None if seen == (3, "new") else f"it is {seen}")
+
+    return Ends({job: "held"}, wrong)
+
+
 def a_resume(root: Path, work: Path) -> Ends:
     """A queue that was paused, with a job in it, is resumed."""
     requests.send(Layout.of(root), {"pause": "queue", "reason": "a visit"}, "pause.yaml")
@@ -199,6 +212,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         a_release_of_one_hold,
         a_move,
         a_new_place,
+        an_edit,
         a_resume,
         a_new_default,
         a_dead_server,
