@@ -24,6 +24,7 @@ from qtrl_spool.errors import (
 )
 from qtrl_spool.job import State, final_name, is_id
 from qtrl_spool.spool.edits import Edit, Edits, left
+from qtrl_spool.spool.eligible import backoff_s
 from qtrl_spool.spool.journal import (
     PARTIAL,
     RESULT,
@@ -153,9 +154,17 @@ class Outcome:
         return True
 
     def retry(self, place: Place, error: QtrlSpoolError, details: str) -> bool:
-        """Give a job that failed on the backend back to the queue; its manifest allows another attempt."""
-        note = {"error": error.record(), "traceback": details}
-        self._journal.note(place.ticket.job_id, place.ticket.claim, "error", **note)
+        """Give a job that failed on the backend back to the queue; its manifest allows another attempt.
+
+        It waits before that, twice as long with every failure. That is noted with the failure, before the
+        ticket moves, so that it counts after a death, too.
+        """
+        job_id = place.ticket.job_id
+        events = read_events(self._layout, job_id)
+        n_failures = 1 + sum(each["event"] == "error" and bool(each.get("retry_at")) for each in events)
+        retry_at = self._journal.now(after_s=backoff_s(n_failures))
+        note = {"error": error.record(), "traceback": details, "retry_at": retry_at}
+        self._journal.note(job_id, place.ticket.claim, "error", **note)
         return self.requeue(place, f"another attempt after: {error.message}")
 
     def give_back(self, place: Place, why: str) -> bool:

@@ -11,7 +11,7 @@ import copy
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +109,9 @@ class Journal:
         self._records: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._written: set[str] = set()
 
-    def now(self) -> str:
-        """Return the time as records write it."""
-        return utc(self._clock())
+    def now(self, after_s: float = 0.0) -> str:
+        """Return the time as records write it, or what it will be `after_s` s later."""
+        return utc(self._clock() + timedelta(seconds=after_s))
 
     def with_syncs(self, syncs: Syncs) -> Journal:
         """Return this journal with syncs that are made when `syncs` are committed."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from qtrl_spool import Spool
 from qtrl_spool.errors import ConfigConflictError, ManifestError, PatchError, QtrlSpoolError, UsageError
 from qtrl_spool.experiments import pi_no_pi, rabi
 
+from .rig import install_breaking_rig
 from .support import Serve, ServerProcess, quick, slow, until
 
 
@@ -94,6 +97,29 @@ def test_a_job_does_not_run_before_its_time(lab_spool: Spool) -> None:
     assert early["state"] == "queued" and early["reason"].startswith("not before ")
     job.wait(60)
     assert datetime.fromisoformat(job.status()["started"]) >= moment
+
+
+def test_a_job_whose_instrument_failed_is_tried_again_after_2_s_and_then_4_s_also_by_another_server(
+    spool: Spool, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in install_breaking_rig(tmp_path / "rig", 2).items():
+        monkeypatch.setenv(key, f"{value}{os.pathsep}{os.environ.get(key, '')}" if "PATH" in key else value)
+    server = serve("--backend", "rig", name="lab-a")
+    job = spool.submit(pi_no_pi(0), **quick(retries=2))
+    until(lambda: "the instrument failed" in (job.status()["reason"] or ""))
+    server.kill()
+    serve("--backend", "rig", name="lab-b")
+
+    assert job.wait(60).state == "done"
+    waits = [
+        (datetime.fromisoformat(e["retry_at"]) - datetime.fromisoformat(e["at"])).total_seconds()
+        for e in job.log()
+        if e["event"] == "error"
+    ]
+    claims = [e["at"] for e in job.log() if e["event"] == "claimed"]
+    promised = [e["retry_at"] for e in job.log() if e["event"] == "error"]
+    assert waits == pytest.approx([2, 4], abs=0.1)
+    assert all(claimed >= time for claimed, time in zip(claims[1:], promised, strict=True))
 
 
 # ---------------------------------------------------------------- once more
