@@ -24,7 +24,8 @@ class Room:
         self.moves = Tickets(self.layout, durable=False)
         self.mine = Edits(self.layout, "lab", self.moves)
         self.heirs = Edits(self.layout, "lab", Tickets(self.layout, durable=False))
-        for folder in (self.layout.accepting_by("lab"), self.layout.held, self.moves.queue_folder(50)):
+        mine = (self.layout.accepting_by("lab"), self.layout.claimed_by("lab"))
+        for folder in (*mine, self.layout.held, self.moves.queue_folder(50)):
             folder.mkdir(parents=True, exist_ok=True)
         self.place = Place(
             Ticket(50, 12, JOB), self.moves.queue_folder(50) / Ticket(50, 12, JOB).name, State.QUEUED
