@@ -19,7 +19,10 @@ from qtrl_spool.results import Result
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.survey import is_bundle
 
-_ACCEPTED = ("name", "user", "uid", "priority", "submitted", "config_version", "tags", "instrument")
+_ACCEPTED = (
+    *("name", "user", "uid", "priority", "submitted", "config_version", "tags"),
+    *("instrument", "after", "not_before"),
+)
 
 
 def ticket_of(layout: Layout, parking: Parking, job_id: str) -> tuple[bytes, Path] | None:
@@ -92,7 +95,9 @@ def _end(record: Mapping[str, Any], now: str) -> list[dict[str, Any]]:
     if state == State.CANCELLED:
         return [_event("cancelled", at, reason=record.get("reason"))]
     if state == State.HELD:
-        return [_event("held", at, reason=record.get("reason"))]
+        holds = (record.get("holds") or {}).items()
+        held = [_event("held", at, hold=kind, held_by=each["by"], why=each["why"]) for kind, each in holds]
+        return held or [_event("held", at, reason=record.get("reason"))]
     return []
 
 

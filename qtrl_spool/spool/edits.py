@@ -151,6 +151,11 @@ def left(folder: Path) -> Iterator[Edit]:
     yield from found.values()
 
 
+def is_edit(name: str) -> bool:
+    """Return whether a file in ``accepting/<server>/`` belongs to an edit."""
+    return _NAME.fullmatch(name) is not None
+
+
 def is_edited(layout: Layout, job_id: str) -> bool:
     """Return whether a server is just now replacing the ticket of a job."""
     folders = (layout.accepting_by(server) for server in fs.folders(layout.accepting))

@@ -21,8 +21,9 @@ from qtrl_spool.errors import BundleError, ManifestError, SubmitterError
 from qtrl_spool.job import State, Ticket, is_id, parse_final_name, parse_priority
 from qtrl_spool.spool import tickets
 from qtrl_spool.spool.accepting import parse_taken
+from qtrl_spool.spool.arriving import is_arriving
 from qtrl_spool.spool.diagnosis import Seen, diagnose
-from qtrl_spool.spool.find import is_arriving
+from qtrl_spool.spool.edits import is_edit, is_edited
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.tickets import Place
@@ -113,7 +114,7 @@ def look(
         record,
         kinds,
         torn,
-        is_arriving=not places and is_arriving(layout, job_id),
+        is_arriving=not places and (is_arriving(layout, job_id) or is_edited(layout, job_id)),
         is_unreadable=thorough and any(_is_unreadable(place) for place in places),
     )
 
@@ -262,7 +263,7 @@ def _belongs_to_server(path: Path) -> bool:
 
 
 def _is_taken(path: Path) -> bool:
-    return parse_taken(path.name) is not None or path.name.startswith("request~")
+    return parse_taken(path.name) is not None or path.name.startswith("request~") or is_edit(path.name)
 
 
 def marks(layout: Layout) -> dict[str, tuple[str, str]]:

@@ -16,7 +16,9 @@ import pytest
 from qtrl_spool import Spool
 from qtrl_spool.errors import OperatorError
 from qtrl_spool.repair import FAILED, LEFT, MENDED, Mending, repair
+from qtrl_spool.spool import tickets
 from qtrl_spool.spool.doctor import examine
+from qtrl_spool.spool.edits import Edits
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.settings import read_settings
 from tests.faults import forked, promise
@@ -299,3 +301,20 @@ def test_who_may_not_write_is_told_as_whom_to_repair(root: Path, tmp_path: Path)
     finally:
         os.seteuid(0)
     assert "do it as root" in str(caught.value)
+
+
+@pytest.mark.parametrize("upto", [1, 2])
+def test_a_ticket_that_a_dead_server_was_editing_is_left_to_it(root: Path, upto: int) -> None:
+    layout, name = Layout.of(root), "held"
+    place = tickets.find(layout, damage.job(root, name))
+    assert place is not None
+    edits = Edits(layout, "lab", tickets.Tickets(layout))
+    edit = edits.begin(place, place.path.read_bytes())
+    assert edit is not None and (upto == 1 or edits.decide(edit))
+
+    done = mend(root)
+    forked.serve_here(root)
+
+    assert [each for each in done if each.what == damage.job(root, name)] == []
+    assert len(promise.tickets(root)[damage.job(root, name)]) == 1
+    assert state(root, name) == "held" and wrong(root) == []
