@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from cmath import exp, pi
+from collections.abc import Callable
+
 import numpy as np
 
 from qtrl_spool.backends.simulator.chip import Qubit
@@ -115,3 +118,30 @@ def solve(played: Program, of: Qubit, triggers: np.ndarray | None = None, lo: fl
 def excited(played: Program, of: Qubit, **kwargs: object) -> np.ndarray:
     """Return the population of level 1 at the end [element]."""
     return solve(played, of, **kwargs).first[:, 1]
+
+
+def heard(
+    played: Program, channels: tuple[int, int], shift: float, element: int = 0
+) -> Callable[[float], complex]:
+    """Return I + iQ of a line as a function of time, its samples held and its carriers going on.
+
+    `shift` (Hz) is the frame that it is seen from. Written from the definition of a program alone.
+    """
+    parts = [[] for _ in range(played.n_samples + 2)]
+    for row in played.plays[played.plays["element"] == element]:
+        if row["channel"] in channels:
+            factor = (1.0 if row["channel"] == channels[0] else 1j) / 2
+            freq, phase = float(row["freq"]), float(row["phase"])
+            samples = played.samples[row["offset"] : row["offset"] + row["n"]]
+            for k, value in enumerate(samples.tolist()):
+                turned = value * np.exp(1j * phase)
+                parts[row["start"] + k].append((factor * turned, freq + shift))
+                parts[row["start"] + k].append((factor * turned.conjugate(), shift - freq))
+
+    def drive(t: float) -> complex:
+        return sum(
+            (c * exp(2j * pi * f * t) for c, f in parts[min(int(t * played.sample_rate), played.n_samples)]),
+            start=0j,
+        )
+
+    return drive

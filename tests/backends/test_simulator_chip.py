@@ -157,3 +157,9 @@ def test_all_wrong_qubits_are_reported_at_once(document):
     document["chip"]["Q0"]["t1"] = -1.0
     document["chip"]["Q2"]["iq_0"] = [1.0]
     assert len(refused(document).problems) == 2
+
+
+def test_every_key_of_the_document_is_explained(document):
+    page = (SHIPPED.parent / "docs" / "reference" / "simulator.md").read_text()
+    keys = [*document, *document["chip"]["Q0"], *document["pairs"]["Q0-Q1"]]
+    assert [key for key in keys if f"`{key}`" not in page] == []

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from cmath import exp, pi
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from handmade import LO, drag, program, qubit, square
+from handmade import LO, drag, heard, program, qubit, square
 
 from qtrl_spool.backends.simulator.chip import Chip, Leak, Pair
 from qtrl_spool.backends.simulator.groups import Played
@@ -47,26 +46,6 @@ def both(
 def solved(played: Program, of: Chip, triggers: np.ndarray | None = None, **kwargs: float) -> Group:
     when = np.full((played.n_elements, 1), played.n_samples) if triggers is None else triggers
     return Played(played, of, when, LO, **kwargs).solved("Q1")
-
-
-def heard(played: Program, channels: tuple[int, int], shift: float, element: int):
-    """Return I + iQ of a line as a function of time, its samples held and its carriers going on."""
-    parts = [[] for _ in range(played.n_samples + 2)]
-    for row in played.plays[played.plays["element"] == element]:
-        if row["channel"] in channels:
-            factor = (1.0 if row["channel"] == channels[0] else 1j) / 2
-            freq, phase = float(row["freq"]), float(row["phase"])
-            for k, value in enumerate(played.samples[row["offset"] : row["offset"] + row["n"]].tolist()):
-                turned = value * np.exp(1j * phase)
-                parts[row["start"] + k].append((factor * turned, freq + shift))
-                parts[row["start"] + k].append((factor * turned.conjugate(), shift - freq))
-
-    def drive(t: float) -> complex:
-        return sum(
-            (c * exp(2j * pi * f * t) for c, f in parts[min(int(t * 1e9), played.n_samples)]), start=0j
-        )
-
-    return drive
 
 
 def by_qutip(played: Program, of: Chip, element: int = 0) -> np.ndarray:

@@ -48,8 +48,8 @@ class Field:
         What the digitizer sees, before its noise, carrier removed [level, point].
     total:
         Sum of `signal` up to, without, each sample [level, point + 1].
-    decay:
-        What is left of a field after one sample, in each level [level].
+    left:
+        What is left of a field after n samples, in each level [level, n].
     scale:
         What a field of 1 adds to the signal.
     """
@@ -57,7 +57,7 @@ class Field:
     field: Complex
     signal: Complex
     total: Complex
-    decay: Complex
+    left: Complex
     scale: complex
 
     @property
@@ -87,10 +87,9 @@ class Field:
             level, begin, end = levels[:, step], jumps[:, step], ends[:, step]
             if step:
                 ahead += self.field[levels[:, step - 1], begin] - self.field[level, begin]
-            rate = self.decay[level]
-            left = rate ** (end - begin)
+            left = self.left[level, end - begin]
             found += self.total[level, end] - self.total[level, begin]
-            found += self.scale * ahead * _sum_of_powers(rate, left, end - begin)
+            found += self.scale * ahead * _sum_of_powers(self.left[level, 1], left, end - begin)
             ahead *= left
         return found / self.n_points
 
@@ -105,9 +104,9 @@ class Field:
             ):
                 if step:
                     ahead += self.field[levels[shot, step - 1], begin] - self.field[level, begin]
-                decayed = ahead * self.decay[level] ** np.arange(end - begin)
+                decayed = ahead * self.left[level, : end - begin]
                 found[shot, begin:end] = self.signal[level, begin:end] + self.scale * decayed
-                ahead *= self.decay[level] ** (end - begin)
+                ahead *= self.left[level, end - begin]
         return found
 
 
@@ -174,8 +173,8 @@ def field_of(qubit: Qubit, window: Window, probe: Probe) -> Field:
     signal = scale * seen[:LEVELS, :-1] + complex(*qubit.iq_background) * seen[LEVELS, :-1]
     total = np.zeros((LEVELS, window.n_points + 1), dtype=np.complex128)
     np.cumsum(signal, axis=1, out=total[:, 1:])
-    decay = np.exp(-poles[:LEVELS].conj() / window.sample_rate)
-    return Field(field=seen[:LEVELS], signal=signal, total=total, decay=decay, scale=scale)
+    left = np.exp(-poles[:LEVELS, None].conj() * times)
+    return Field(field=seen[:LEVELS], signal=signal, total=total, left=left, scale=scale)
 
 
 def _driven(

@@ -17,17 +17,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qtrl_spool.backends.simulator.chip import LEVELS
 from qtrl_spool.backends.simulator.readout import Paths, Readout, heard
+from qtrl_spool.backends.simulator.resonator import Field
 
 LIMIT = 32767
-PIECE = 65536
-"""Samples that are made at a time."""
+PIECE = 16384
+"""Samples that are made at a time: so few that BLAS does not wake a thread, and that a cache holds them."""
+MOST_TOGETHER = 2**18
+"""Numbers in a table of signals of several readouts together: 1 MB, which stays in a processor's cache."""
 
 Complex = NDArray[np.complex64]
+Real = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,69 +82,124 @@ def traces(
     between:
         Called before each piece of the work.
     """
-    parts = [_Part(at, readouts, shots[at]) for at in range(len(readouts))]
-    shape = shots[0].path.levels.shape
+    parts = [_Part(at, readouts, shots[at].path) for at in range(len(readouts))]
+    tables = _tables(parts)
+    shifts = np.concatenate([_columns(each.shift.reshape(-1)) for each in shots], axis=1)
+    carriers = np.concatenate([_rotating(_carrier(readout)) for readout in readouts])
+    levels = shots[0].path.levels
     n_points = readouts[0].window.n_points
-    seen = np.empty((2, *shape, n_points), dtype=np.int16)
+    seen = np.empty((2, *levels.shape, n_points), dtype=np.int16)
     flat = seen.reshape(2, -1, n_points)
     step = max(1, PIECE // n_points)
-    drawn = np.empty((2, step, n_points), dtype=np.float32)
+    drawn = np.empty((step, 2, n_points), dtype=np.float32)
     for begin in range(0, flat.shape[1], step):
         between()
         end = min(begin + step, flat.shape[1])
-        both = drawn[:, : end - begin]
-        for quadrature in both:
-            random.standard_normal(dtype=np.float32, out=quadrature)
+        both = drawn[: end - begin]
+        random.standard_normal(dtype=np.float32, out=both)
         both *= np.float32(noise)
-        signal = sum((part.signal(begin, end) for part in parts[1:]), start=parts[0].signal(begin, end))
-        both[0] += signal.real
-        both[1] += signal.imag
+        for table in tables:
+            both += table.signals(begin, end)
+        if shifts.any():
+            both += (shifts[begin:end] @ carriers).reshape(both.shape)
+        for part in parts:
+            part.add_jumps(both, begin, end)
         np.rint(both, out=both)
         np.clip(both, -LIMIT, LIMIT, out=both)
-        flat[:, begin:end] = both
+        flat[:, begin:end] = both.transpose(1, 0, 2)
     return seen
 
 
 class _Part:
-    """What one readout adds to the traces, here and where others hear it."""
+    """What one readout adds to the traces, where it is heard itself and where others hear it."""
 
-    def __init__(self, at: int, readouts: Sequence[Readout], shots: Shots) -> None:
-        readout, path = readouts[at], shots.path
-        self._readout, self._path = readout, path
-        self._own = _carrier(readout)
+    def __init__(self, at: int, readouts: Sequence[Readout], path: Paths) -> None:
+        self.readout, self._path = readouts[at], path
+        self._own = _carrier(self.readout)
         self._elsewhere = sum(
             (part * _carrier(other) for other in readouts if (part := heard(other, readouts).get(at))),
             start=np.zeros_like(self._own),
         )
-        signals = np.array([field.signal for field in readout.fields])
-        self._table = self._carried(signals, signals[:, :1]).astype(np.complex64)
-        self._met = np.broadcast_to(readout.number, path.levels.shape).reshape(-1)
-        turn = readout.turn.astype(np.complex64)
-        self._turn = None if np.all(turn == 1) else np.broadcast_to(turn, path.levels.shape).reshape(-1)
-        self._levels, self._shift = path.levels.reshape(-1), shots.shift.reshape(-1)
+        turns, turned = np.unique(self.readout.turn, return_inverse=True)
+        kinds = self.readout.number * len(turns) + turned.reshape(self.readout.number.shape)
+        self._kinds, self._kind = np.unique(kinds, return_inverse=True)
+        self._turns = turns
+        self.number = self._at(self._kind.reshape(kinds.shape)) * LEVELS + path.levels.reshape(-1)
+
+    def _at(self, of_triggers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return what is given for each trigger [element, trigger] for each shot [shot]."""
+        return np.asarray(np.broadcast_to(of_triggers, self._path.levels.shape).reshape(-1))
+
+    def _met(self, kind: int) -> tuple[Field, complex]:
+        number, turn = divmod(int(self._kinds[kind]), len(self._turns))
+        return self.readout.fields[number], complex(self._turns[turn])
+
+    def table(self) -> Real:
+        """Return the signals of each kind of trigger in each level [number, quadrature, point]."""
+        rows = []
+        for kind in range(len(self._kinds)):
+            field, turn = self._met(kind)
+            rows += list(self._carried(turn * field.signal, turn * field.signal[0]))
+        return np.stack([_columns(row).T for row in rows])
 
     def _carried(
-        self, signals: NDArray[np.complex128], at_rest: NDArray[np.complex128]
+        self, signal: NDArray[np.complex128], at_rest: NDArray[np.complex128]
     ) -> NDArray[np.complex128]:
-        carried = signals * self._own
-        return carried + (signals - at_rest) * self._elsewhere if self._elsewhere.any() else carried
+        return np.asarray(signal * self._own + (signal - at_rest) * self._elsewhere)
 
-    def signal(self, begin: int, end: int) -> Complex:
-        """Return the signals of the shots `begin` to `end` [shot, point]."""
-        met, levels = self._met[begin:end], self._levels[begin:end]
-        signal = self._table[met, levels]
+    def add_jumps(self, traces: Real, begin: int, end: int) -> None:
+        """Add to the traces of some shots [shot, quadrature, point] how those that jump differ."""
         first, last = np.searchsorted(self._path.shots, (begin, end))
         for at in range(first, last):
-            shot = int(self._path.shots[at]) - begin
-            field = self._readout.fields[int(met[shot])]
+            shot = int(self._path.shots[at])
+            kind, level = divmod(int(self.number[shot]), LEVELS)
+            field, turn = self._met(kind)
             moved = field.trajectories(self._path.steps[at : at + 1], self._path.begins[at : at + 1])[0]
-            signal[shot] += self._carried(
-                moved - field.signal[levels[shot]], np.zeros(1, dtype=np.complex128)
-            )
-        if self._turn is not None:
-            signal *= self._turn[begin:end, None]
-        signal += self._shift[begin:end, None] * self._own.astype(np.complex64)
-        return np.asarray(signal)
+            away = turn * (moved - field.signal[level])
+            traces[shot - begin] += _columns(self._carried(away, np.zeros_like(away))).T
+
+
+class _Table:
+    """The signals of some readouts together, for each combination of what they may show."""
+
+    def __init__(self, number: NDArray[np.int64], signals: Real) -> None:
+        self._number, self._signals = number, signals
+
+    def with_another(self, other: _Table) -> _Table | None:
+        """Return the two in one; None if that is too large."""
+        if self._signals.size * len(other._signals) > MOST_TOGETHER:
+            return None
+        number = self._number * len(other._signals) + other._number
+        both = self._signals[:, None] + other._signals
+        return _Table(number, both.reshape(-1, *other._signals.shape[1:]))
+
+    def signals(self, begin: int, end: int) -> Real:
+        """Return the signals of the shots `begin` to `end` [shot, quadrature, point]."""
+        return self._signals[self._number[begin:end]]
+
+
+def _tables(parts: Sequence[_Part]) -> list[_Table]:
+    """Return the tables of all readouts, as many of them in one as fit."""
+    found: list[_Table] = []
+    for part in parts:
+        table = _Table(part.number, part.table())
+        together = found[-1].with_another(table) if found else None
+        if together is None:
+            found.append(table)
+        else:
+            found[-1] = together
+    return found
+
+
+def _columns(values: NDArray[Any]) -> Real:
+    """Return the real and imaginary parts of values side by side, float32 [value, 2]."""
+    return np.stack([values.real, values.imag], axis=-1).astype(np.float32)
+
+
+def _rotating(carrier: NDArray[np.complex128]) -> Real:
+    """Return what the real and the imaginary part of a factor add to both quadratures [2, 2 * point]."""
+    rows = [[carrier.real, carrier.imag], [-carrier.imag, carrier.real]]
+    return np.array([np.concatenate(row) for row in rows], dtype=np.float32)
 
 
 def _carrier(readout: Readout) -> NDArray[np.complex128]:
