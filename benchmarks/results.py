@@ -1,14 +1,15 @@
 """How fast results are written, beside ``np.save``, and in how much memory a job of many GB ends.
 
 Run as ``python benchmarks/results.py [--folder DIR] [--gb 1]`` for the first and ``… --memory 10`` for
-the second: a job of 10 GB of raw traces, measured, demodulated, processed and written in a process of
-its own, whose peak memory is told. Times are medians of alternating runs; trust the ratios.
+the second: a job that keeps 10 GB of raw traces, on the simulator, run by a server whose peak memory is
+told. Times are medians of alternating runs; trust the ratios.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,12 +22,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from qtrl_spool import fs, run
-from qtrl_spool.axes import IQ_AXES, RAW_AXES, Batches, InMemory, Labelled, whole
-from qtrl_spool.bundle import Bundle, Manifest
-from qtrl_spool.config import load_config
+from qtrl_spool import Spool, fs
+from qtrl_spool.axes import IQ_AXES, Batches, InMemory, Labelled, whole
+from qtrl_spool.create import create_spool
 from qtrl_spool.experiments import rabi
-from qtrl_spool.processing import demodulate, process
 from qtrl_spool.results.scratch import Scratch
 from qtrl_spool.results.write import write
 from qtrl_spool.shipped import default_config_folder
@@ -109,46 +108,37 @@ def compare(path: Path, ways: dict[str, Callable[[Path], None]], n_bytes: int, n
         print(f"  {name:30s}{rate:8.0f} MB/s   {first / median(taken):.2f} of np.save")
 
 
+SERVE = """
+import sys
+from qtrl_spool.cli import main
+status = main(["serve", "--drain", "--spool", sys.argv[1]])
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+sys.exit(status)
+"""
+
+
 def large(folder: Path, gigabytes: float) -> None:
-    """Measure, process and write a job that keeps its traces; print the sizes and the peak memory."""
-    default = load_config(default_config_folder())
-    patch = {"adc": {"acquisition_settings": {"keep_raw": True, "n_reps": 100}}}
-    bundle = Bundle(rabi("Q1", N_ELEMENTS, 20e-9).to_dict(), patch, Manifest())
-    prepared = run.prepare(bundle, default)
-    settings = prepared.settings
-    shape = (2, settings.n_reps, settings.n_elements, settings.n_triggers, settings.points)
-    traces = np.random.default_rng(1).integers(-99, 99, shape, np.int16)
-    n_batches = round(gigabytes * 1e9 / traces.nbytes)
+    """Run a job that keeps its traces, with a server of its own; print sizes, times and the peak memory."""
+    create_spool(folder / "spool", default_config_folder(), who="benchmark")
+    spool = Spool(folder / "spool")
+    per_batch = 2 * 100 * N_ELEMENTS * 1000 * 2
+    settings = {"keep_raw": True, "n_reps": 100, "n_batches": round(gigabytes * 1e9 / per_batch)}
+    job = spool.submit(rabi("Q1", N_ELEMENTS, 20e-9), {"adc": {"acquisition_settings": settings}})
     begun = time.perf_counter()
-    with Scratch(folder=folder) as iq, Scratch(expected=n_batches * traces.nbytes, folder=folder) as raw:
-        for _ in range(n_batches):
-            batch = Labelled(traces, RAW_AXES)
-            raw.append(batch)
-            iq.append(demodulate(batch, prepared.config.adc, prepared.readouts))
-        measured = time.perf_counter()
-        adc, x = prepared.config.adc, np.asarray(prepared.wrapper.x_axis)
-        processed = process(iq.batches(), adc, readouts=prepared.readouts, x_axis=x)
-
-        def fill(file: BinaryIO) -> None:
-            write(
-                file,
-                iq=iq.batches(),
-                raw=raw.batches(),
-                processed=processed,
-                readouts=prepared.readouts,
-                x_axis=("x", "", x),
-                identity={},
-                documents={},
-            )
-
-        fs.replace_by(folder / "result.h5", fill)
-    ended = time.perf_counter()
-    size = (folder / "result.h5").stat().st_size
-    print(f"{n_batches} batches of {traces.nbytes / 1e6:.0f} MB of traces, result of {size / 1e9:.2f} GB")
-    print(f"measured in {measured - begun:.0f} s, processed and written in {ended - measured:.0f} s")
-    status = Path("/proc/self/status").read_text().splitlines()
-    peak = next(line.split()[1] for line in status if line.startswith("VmHWM"))
-    print(f"peak memory {int(peak) / 1e3:.0f} MB")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "QTRL_SPOOL_SCRATCH": str(folder),
+    }
+    words = [sys.executable, "-c", SERVE, str(spool.path)]
+    served = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    took = time.perf_counter() - begun
+    if served.returncode or job.state != "done":
+        sys.exit(f"job is {job.state}: {served.stderr[-2000:]}")
+    n_bytes = job.result().path.stat().st_size
+    print(f"{settings['n_batches']} batches of {per_batch / 1e6:.0f} MB, {took:.0f} s", end=", ")
+    print(f"a result of {n_bytes / 1e9:.2f} GB")
+    print(f"peak memory of the server {int(served.stdout.split()[-1]) / 1e3:.0f} MB")
 
 
 def main() -> None:
