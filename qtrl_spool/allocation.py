@@ -54,18 +54,17 @@ def _native_fallocate() -> Callable[[int, int, int, int], int] | None:
 
 
 def reserve(path: Path, n_bytes: int) -> bool:
-    """Make or empty the file `path` and set space apart for it; return whether the file system can.
+    """Make the new file `path` and set space apart for it; return whether the file system can.
 
     Raises
     ------
     StorageError
-        If there is not so much space; the file is gone then.
+        If there is not so much space; there is no file then.
     """
     try:
         with fs.reporting("set space apart for", path):
-            descriptor = fs.opened_to_fill(path, is_new=False)
+            descriptor = fs.opened_to_fill(path, is_new=True)
             try:
-                os.ftruncate(descriptor, 0)
                 return allocate(descriptor, n_bytes)
             finally:
                 os.close(descriptor)

@@ -7,8 +7,9 @@ the result, into which the result is then written, see `qtrl_spool.fs.replace_by
 NFS 3) nothing can be set apart: a server then announces in its heartbeat what it is going to write,
 and takes off what the others announce. That keeps servers apart, not other programs.
 
-A reserved file bears the claim in its name, like the result. It goes when the job ends; what a dead
-server left of earlier claims goes when the job is claimed anew, or by `clear`.
+A reserved file bears the claim in its name, like the result, and a few random letters: two servers may
+prepare one job at the same time, and neither may touch the other's file. It goes when the job ends; what
+a dead server left goes when a later claim begins or any claim ends, or by `clear`.
 
 Called by: the server's worker, before a job starts.
 Fails: `StorageError` that says how much is needed and how much is free: the job waits.
@@ -18,6 +19,8 @@ Known limit: partial results are not counted; if there is no room for one, it is
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from dataclasses import dataclass
 from math import prod
@@ -34,7 +37,7 @@ _IQ_BYTES = 8
 _FIXED_BYTES = 1_000_000
 WORTH_A_FILE = 16_000_000
 """Less than this is only looked for: the result is kept in memory until there is room for it."""
-_RESERVED = re.compile(r"\.result\.c(?P<claim>\d+)\.h5\.reserved")
+_RESERVED = re.compile(r"\.result\.c(?P<claim>\d+)\.h5\.[0-9a-f]+\.reserved")
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,15 @@ class Reservation:
     def release(self) -> None:
         """Give the room back; harmless when the result has been written."""
         if self.into is not None:
-            fs.remove(self.into)
+            with contextlib.suppress(StorageError):
+                fs.remove(self.into)
+
+    def end(self) -> None:
+        """Give it back when its claim has ended, with what is left of that claim and of those before."""
+        self.release()
+        claim = None if self.into is None else _claim(self.into.name)
+        if self.into is not None and claim is not None:
+            clear(self.into.parent, before=claim + 1)
 
 
 def reserve(path: Path, n_bytes: int, *, promised: int = 0) -> Reservation:
@@ -139,10 +150,9 @@ def reserve(path: Path, n_bytes: int, *, promised: int = 0) -> Reservation:
     StorageError
         If there is no room; its message is the reason why the job waits.
     """
-    into = reserved_name(path)
-    claim = _claim(into.name)
-    if claim is not None:
-        clear(path.parent, before=claim + 1)
+    into = _name_for(path)
+    if n_bytes >= WORTH_A_FILE:
+        clear(path.parent, before=_claim(into.name) or 0)
     said = shortage(path.parent, n_bytes, promised=promised)
     if said is not None:
         raise StorageError(said, hint="free some space")
@@ -158,17 +168,18 @@ def reserve(path: Path, n_bytes: int, *, promised: int = 0) -> Reservation:
     return Reservation(n_bytes)
 
 
-def reserved_name(path: Path) -> Path:
-    """Return the name of the file that holds the room for the result `path`."""
-    return path.with_name(f".{path.name}.reserved")
+def _name_for(path: Path) -> Path:
+    """Return a name that nobody else uses, not even a server that prepares the same job at this moment."""
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}.reserved")
 
 
 def clear(home: Path, *, before: int | None = None) -> None:
-    """Remove what dead servers left in a job's home: of claims below `before`, or of all."""
-    for name in fs.names(home):
-        claim = _claim(name)
-        if claim is not None and (before is None or claim < before):
-            fs.remove(home / name)
+    """Remove what was set apart in a job's home by claims below `before`, or by all; as far as it can be."""
+    with contextlib.suppress(StorageError):
+        for name in fs.names(home):
+            claim = _claim(name)
+            if claim is not None and (before is None or claim < before):
+                fs.remove(home / name)
 
 
 def _claim(name: str) -> int | None:

@@ -23,6 +23,7 @@ from qtrl_spool.errors import (
     QtrlSpoolError,
 )
 from qtrl_spool.job import State, final_name, is_id
+from qtrl_spool.results.space import clear
 from qtrl_spool.spool.edits import Edit, Edits, left
 from qtrl_spool.spool.eligible import backoff_s
 from qtrl_spool.spool.journal import (
@@ -103,6 +104,7 @@ class Outcome:
         if self._moves.finish(place, State.FAILED) is None:
             return self.lose(place)
         self._journal.note(job_id, claim, "failed", error=error.record())
+        clear(self._layout.home(job_id))
         self.close(job_id)
         _log.warning("%s failed: %s", job_id, error)
         return True
@@ -114,6 +116,7 @@ class Outcome:
         if self._moves.finish(place, State.CANCELLED) is None:
             return self.lose(place)
         self._journal.note(job_id, place.ticket.claim, "cancelled", reason=why)
+        clear(self._layout.home(job_id))
         self.close(job_id)
         _log.info("%s %s", job_id, why)
         return True

@@ -392,7 +392,7 @@ class Pipeline:
     def _forget(self, order: Order) -> None:
         written = self._written.pop(order.job_id, None)
         if written is not None:
-            written.ready.room.release()
+            written.ready.room.end()
             if order.job_id not in self._ending.before:
                 written.data.close()
         self._causes.pop(order.job_id, None)

@@ -12,7 +12,7 @@ from qtrl_spool.axes import IQ_AXES, Labelled, whole
 from qtrl_spool.config import AcquisitionSettings
 from qtrl_spool.errors import StorageError
 from qtrl_spool.results.scratch import Scratch
-from qtrl_spool.results.space import Reservation, amount, clear, need, reserve, reserved_name, shortage
+from qtrl_spool.results.space import Reservation, amount, clear, need, reserve, shortage
 from tests.beds import bindfs, tmpfs
 
 MB = 1_000_000
@@ -99,7 +99,7 @@ def test_a_result_is_written_into_the_room_that_was_set_apart(disk):
     (disk / "other").write_bytes(bytes(fs.free_bytes(disk)))
     fs.replace_by(path, lambda file: file.write(bytes(39 * MB)) and file.truncate(), into=held.into)
     assert path.stat().st_size == 39 * MB
-    assert not reserved_name(path).exists()
+    assert sorted(each.name for each in disk.iterdir()) == ["other", "result.c1.h5"]
 
 
 def test_room_that_is_released_is_free_again(disk):
@@ -110,21 +110,32 @@ def test_room_that_is_released_is_free_again(disk):
     assert fs.free_bytes(disk) == free
 
 
-def test_asked_again_by_the_same_claim_the_room_is_the_same(disk):
-    for _ in range(3):
-        assert reserve(disk / "result.c1.h5", 40 * MB).into == disk / ".result.c1.h5.reserved"
+def held_by(folder):
+    return [int(each.name.split(".")[2][1:]) for each in folder.iterdir() if each.suffix == ".reserved"]
+
+
+def test_two_servers_that_prepare_the_same_job_do_not_touch_each_others_room(disk):
+    one, other = (reserve(disk / "result.c1.h5", 20 * MB) for _ in range(2))
+    other.release()
+    assert one.into.exists()
 
 
 def test_what_a_dead_server_left_is_given_back_to_the_next_claim(disk):
-    reserve(disk / "result.c1.h5", 40 * MB)
-    reserve(disk / "result.c2.h5", 40 * MB)
-    assert [each.name for each in disk.iterdir()] == [".result.c2.h5.reserved"]
+    reserve(disk / "result.c1.h5", 20 * MB)
+    reserve(disk / "result.c2.h5", 20 * MB)
+    assert held_by(disk) == [2]
 
 
 def test_a_server_that_lost_its_claim_takes_nothing_from_the_one_that_has_it(disk):
     reserve(disk / "result.c2.h5", 20 * MB)
+    reserve(disk / "result.c1.h5", 20 * MB).end()
+    assert held_by(disk) == [2]
+
+
+def test_when_a_claim_ends_all_is_given_back_that_was_set_apart_for_it(disk):
     reserve(disk / "result.c1.h5", 20 * MB)
-    assert (disk / ".result.c2.h5.reserved").exists()
+    reserve(disk / "result.c1.h5", 20 * MB).end()
+    assert held_by(disk) == []
 
 
 def test_all_that_was_set_apart_in_a_home_can_be_cleared(disk):
