@@ -1,7 +1,8 @@
 """What the instrument does at present, and for how long it may: limits of a job, and a backend that hangs.
 
-Called by the pipeline. Pure: the time is passed in. What a job allows itself is its `max_duration`; a batch
-may take ten times as long as the longest one of its job so far, and always ``hang_s`` of ``spool.yaml``.
+Called by the pipeline. Pure: the time is passed in. What a job allows itself is its `max_duration`, from its
+claim on. A batch may take ``hang_s`` of ``spool.yaml`` and ten times what its waveforms alone take to play, ten times
+as long as the longest one of its job so far, and all that its job allows itself.
 """
 
 from __future__ import annotations
@@ -67,8 +68,15 @@ def overdue(job: Now, what: str, since: float, now: float, *, hang_s: float) -> 
     if most is not None and now - job.since > most:
         said = f"the acquisition took longer than the {most:g} s that the job allows"
         return AbortedError(said, hint="raise max_duration, or measure less")
-    limit = max(hang_s, _TIMES_LEARNT * job.batch_s) if what == "acquire" else BESIDES_S
-    return hung(what, now - since) if now - since > limit else None
+    limit = _of_a_batch(job, hang_s) if what == "acquire" else BESIDES_S
+    return hung(what, now - since) if now - since > max(limit, most or 0.0) else None
+
+
+def _of_a_batch(job: Now, hang_s: float) -> float:
+    """Return for how long (s) a batch may take."""
+    prepared = job.execution.ready.prepared
+    played = prepared.settings.n_reps * prepared.settings.n_elements * prepared.sequence.program.duration
+    return max(hang_s + _TIMES_LEARNT * played, _TIMES_LEARNT * job.batch_s)
 
 
 def hung(what: str, seconds: float) -> BackendError:
