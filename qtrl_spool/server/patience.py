@@ -1,8 +1,8 @@
 """What the instrument does at present, and for how long it may: limits of a job, and a backend that hangs.
 
 Called by the pipeline. Pure: the time is passed in. What a job allows itself is its `max_duration`, from its
-claim on. A batch may take ``hang_s`` of ``spool.yaml`` and ten times what its waveforms alone take to play, ten times
-as long as the longest one of its job so far, and all that its job allows itself.
+claim on. A batch may take ``hang_s`` of ``spool.yaml`` and ten times what its waveforms alone take to play,
+ten times as long as the longest one of its job so far, and all that its job allows itself.
 """
 
 from __future__ import annotations
