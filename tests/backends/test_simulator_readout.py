@@ -43,18 +43,26 @@ def random(seed: int = 1) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def prepared(patch: dict, n_reps: int = 50, readouts: tuple[str, ...] = ("R0", "R2"), **hooks) -> Simulator:
-    """Return a simulator that is ready for a herald, then nothing or a pi pulse of Q0, then a readout."""
+def prepared(
+    patch: dict,
+    n_reps: int = 50,
+    readouts: tuple[str, ...] = ("R0", "R2"),
+    qubits: tuple[int, ...] = (0,),
+    begun_with: int | None = None,
+    **hooks,
+) -> Simulator:
+    """Return a simulator that is ready for a herald, then nothing or a pi pulse, then a readout."""
     patch = dict(patch)
     settings = {"n_reps": n_reps, "keep_raw": patch.pop("keep_raw", False)}
     config = load_config(SHIPPED).merged({"simulator": patch, "adc": {"acquisition_settings": settings}})
-    seq = experiments.pi_no_pi(0, readout=[label[1:] for label in readouts if label != "R9"], herald=True)
+    read = [label[1:] for label in readouts if label != "R9"]
+    seq = experiments.pi_no_pi(qubits, readout=read, herald=True)
     played = seq.compile(config.pulses).program
     backend = Simulator(**hooks)
     backend.connect()
     triggers = trigger_samples(played, config.pulses)
     counts = AcquisitionSettings.of(config, n_elements=2, n_triggers=2)
-    plan = backend.prepare(Measurement(played, config, counts, triggers, readouts))
+    plan = backend.prepare(Measurement(played, config, counts, triggers, readouts, begun_with))
     backend.arm(plan)
     backend.seed = plan.seed
     return backend
@@ -192,6 +200,25 @@ def test_a_readout_has_the_same_bits_whatever_else_is_read():
     both = iq(prepared({"seed": 7}))
     alone = iq(prepared({"seed": 7}, readouts=("R2",)))
     assert np.array_equal(both[1], alone[0])
+
+
+def test_a_job_that_was_paused_goes_on_with_the_bits_that_it_would_have_had():
+    whole = prepared({})
+    before = [digest(whole, batch) for batch in range(4)]
+    resumed = prepared({}, begun_with=whole.seed)
+    assert [digest(resumed, 3), digest(resumed, 2)] == [before[3], before[2]]
+
+
+def test_the_seed_that_a_job_began_with_counts_more_than_the_configured_one():
+    assert digest(prepared({"seed": 8}, begun_with=7), 0) == digest(prepared({"seed": 7}), 0)
+
+
+def test_one_of_a_coupled_pair_has_the_same_bits_whether_or_not_the_other_is_read():
+    pair = {"seed": 7, "pairs": {"Q2-Q3": {"zz": 1e6}}}
+    both = prepared(pair, readouts=("R2", "R3"), qubits=(2, 3))
+    alone = prepared(pair, readouts=("R3",), qubits=(2, 3))
+    assert [group.names for group in alone._plan.groups] == [("Q2", "Q3")]
+    assert np.array_equal(iq(both)[1], iq(alone)[0])
 
 
 def test_a_batch_has_the_axes_of_iq_points():

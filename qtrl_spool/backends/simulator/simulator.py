@@ -16,7 +16,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +39,7 @@ from qtrl_spool.backends.simulator.readout import (
     points_of,
     with_crosstalk,
 )
+from qtrl_spool.backends.simulator.resonator import Window
 from qtrl_spool.backends.simulator.traces import Shots, excess_of, floor_of, traces
 from qtrl_spool.errors import AbortedError, BackendError, did_you_mean
 
@@ -177,12 +178,21 @@ def _qubit_name(label: str, chip: Chip) -> str:
 
 def _tones(measurement: Measurement, chip: Chip, read: dict[str, str]) -> dict[str, Tones]:
     """Return the readout pulses of each readout, by its label."""
-    windows = {name: window_of(name, measurement.config) for name in chip.qubits}
-    frequencies = {name: window.demodulated for name, window in windows.items()}
+    windows = {name: _window(name, measurement) for name in chip.qubits}
+    frequencies = {
+        name: chip.qubits[name].res_freq - window.mixed if window.mixed else window.demodulated
+        for name, window in windows.items()
+    }
     return {
         label: tones_of(measurement.program, chip.qubits[name], name, frequencies)
         for label, name in read.items()
     }
+
+
+def _window(name: str, measurement: Measurement) -> Window:
+    settings = measurement.settings
+    found = window_of(name, measurement.config)
+    return replace(found, n_points=settings.points, sample_rate=settings.sample_rate)
 
 
 def _triggers(measurement: Measurement, tones: dict[str, Tones]) -> NDArray[np.int64]:
@@ -199,7 +209,7 @@ def _triggers(measurement: Measurement, tones: dict[str, Tones]) -> NDArray[np.i
 def _readout(
     label: str, name: str, chip: Chip, tones: Tones, when: NDArray[np.int64], measurement: Measurement
 ) -> Readout:
-    qubit, window = chip.qubits[name], window_of(name, measurement.config)
+    qubit, window = chip.qubits[name], _window(name, measurement)
     return Readout(label, name, qubit, window, *fields_of(measurement.program, tones, when, qubit, window))
 
 
