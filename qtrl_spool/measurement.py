@@ -33,12 +33,15 @@ class Capabilities:
         Samples that one channel's memory holds for an element; None for any number.
     data:
         What it can return: ``iq``, ``raw``, or both.
+    sample_bytes:
+        Bytes of one sample of a raw trace: 2 for int16, 4 for float32. So much room is set apart.
     """
 
     n_channels: int | None = None
     sample_rates: tuple[float, ...] | None = None
     max_samples: int | None = None
     data: frozenset[str] = frozenset({"iq", "raw"})
+    sample_bytes: int = 4
 
 
 @dataclass(frozen=True, eq=False)

@@ -132,11 +132,12 @@ class Data:
         self._raw.close()
 
 
-def need_of(prepared: Prepared) -> Need:
-    """Return how much room the data of a job take."""
+def need_of(prepared: Prepared, capabilities: Capabilities | None = None) -> Need:
+    """Return how much room the data of a job take; None: on any instrument."""
     from qtrl_spool.results.space import need
 
-    return need(prepared.settings, len(prepared.readouts))
+    can = capabilities or Capabilities()
+    return need(prepared.settings, len(prepared.readouts), sample_bytes=can.sample_bytes)
 
 
 def effective(bundle: Bundle, default: Configuration) -> Configuration:

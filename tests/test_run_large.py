@@ -11,6 +11,13 @@ import h5py
 import numpy as np
 import pytest
 
+from qtrl_spool import run
+from qtrl_spool.backends import load_backend
+from qtrl_spool.bundle import Bundle, Manifest
+from qtrl_spool.config import load_config
+from qtrl_spool.experiments import rabi
+from qtrl_spool.shipped import default_config_folder
+
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -52,3 +59,15 @@ def test_half_a_gigabyte_of_traces_is_measured_processed_and_written_in_less(
         assert (file["raw"].compression or "none") == compression
         assert file["state"].shape == (1, 2500, 50)
     (tmp_path / "result.h5").unlink()
+
+
+def test_room_is_reckoned_by_the_samples_that_the_instrument_gives() -> None:
+    simulator = load_backend("simulator")
+    simulator.connect()
+    patch = {"adc": {"acquisition_settings": {"keep_raw": True, "n_reps": 2, "n_batches": 1}}}
+    default = load_config(default_config_folder())
+    prepared = run.prepare(Bundle(rabi("Q1", 3, 20e-9).to_dict(), patch, Manifest()), default)
+    simulator.arm(simulator.prepare(run.measurement(prepared)))
+    traces = simulator.acquire(0, lambda: False).raw
+    assert run.need_of(prepared, simulator.capabilities).raw == traces.values.nbytes
+    assert run.need_of(prepared).raw == 2 * traces.values.nbytes

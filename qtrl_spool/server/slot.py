@@ -72,7 +72,7 @@ class Slot:
 
     def _with_room(self, ready: Ready) -> Ready:
         """Set room apart for what the job measures, on the local disk and in the spool."""
-        order, need = ready.order, run.need_of(ready.prepared)
+        order, need = ready.order, run.need_of(ready.prepared, ready.backend.capabilities)
         result = order.home / claimed_result(order.place.ticket.claim)
         promised = servers.announced(self._layout, besides=self._server)
         room = space.reserve(result, need.result, promised=promised)

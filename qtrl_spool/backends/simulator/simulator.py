@@ -90,7 +90,7 @@ class Simulator:
         self._clock = clock
         self._aborted = threading.Event()
         self._plan: Plan | None = None
-        self.capabilities = Capabilities()
+        self.capabilities = Capabilities(sample_bytes=2)
 
     def connect(self) -> None:
         """Do nothing: there is no instrument."""
