@@ -5,7 +5,7 @@
     folders and their permissions → what lies out of place → jobs → marks and temporary files left behind
 
 Deletes nothing: what is in the way goes to ``lost+found/`` of the spool (``repair.parking``). May be done
-while servers run: only what several looks find in the same place is touched, on a share half a minute
+while servers run: only what several looks find in the same place is touched, on a share a minute
 apart, because a listing there may be that old; what a living server is busy with is left to it. Can be
 killed anywhere and done again: then it goes on, and done once more it finds nothing.
 
@@ -37,7 +37,7 @@ __all__ = ["FAILED", "LEFT", "MENDED", "Mending", "repair"]
 
 _T = TypeVar("_T")
 _N_LOOKS, _BETWEEN_S = 3, 0.3
-_N_LOOKS_SHARED, _BETWEEN_SHARED_S = 2, 30.0
+_N_LOOKS_SHARED, _BETWEEN_SHARED_S = 2, 65.0  # NFS may show a listing that is 60 s old, sshfs 20 s
 _A_DAY_S = 86_400.0
 _MOST_ROUNDS = 3
 

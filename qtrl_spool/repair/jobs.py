@@ -89,9 +89,10 @@ class Jobs:
 
     def _keep_one(self, seen: Seen) -> Mending:
         kept, others = chosen(seen.places, seen.recorded)
-        for each in others:
-            self._parking.park(each.path)
-        gone = ", ".join(self._below(each.path) for each in others)
+        if not fs.exists(kept.path):
+            return Mending(LEFT, seen.job_id, "it moves at present: repair again when it is at rest")
+        parked = [each for each in others if self._parking.park(each.path)]
+        gone = ", ".join(self._below(each.path) for each in parked) or "none, they had gone"
         said = f"it had {len(seen.places)} tickets: {self._below(kept.path)} counts, put aside: {gone}"
         return Mending(MENDED, seen.job_id, said)
 

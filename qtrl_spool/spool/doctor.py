@@ -12,18 +12,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from qtrl_spool import fs
 from qtrl_spool.errors import QtrlSpoolError
-from qtrl_spool.job import State, is_id, parse_final_name
+from qtrl_spool.job import State
 from qtrl_spool.spool import probe, survey, tickets
-from qtrl_spool.spool.diagnosis import Ailment, agree, diagnose
-from qtrl_spool.spool.find import is_arriving
+from qtrl_spool.spool.diagnosis import Ailment, Seen, diagnose
 from qtrl_spool.spool.findings import FINE, NOTE, WRONG, Finding
-from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.servers import heartbeats, is_gone, is_serving, looks_alive
 from qtrl_spool.spool.settings import Settings, read_settings
@@ -37,7 +35,7 @@ _SHOWN = 3
 _N_LOOKS, _BETWEEN_LOOKS_S = 3, 0.1
 _N_WRITES = 5
 _REPAIR = "'qtrl-spool doctor --repair' puts it right, as far as it can be"
-_TOLD_ELSEWHERE = {Ailment.TICKETLESS, Ailment.HOMELESS, Ailment.RECORD}
+_TOLD_TOGETHER = {Ailment.TICKETLESS, Ailment.HOMELESS}
 
 
 def examine(layout: Layout, *, now: datetime, deadline_s: float = probe.DEADLINE_S) -> Iterator[Finding]:
@@ -65,8 +63,8 @@ def examine(layout: Layout, *, now: datetime, deadline_s: float = probe.DEADLINE
         _servers,
         _drops,
         _tickets,
-        _records,
-        _damages,
+        _strays,
+        _jobs,
     )
     for look in looks:
         try:
@@ -136,6 +134,8 @@ def _servers(layout: Layout, now: datetime) -> Iterator[Finding]:
     alive = [beat for beat in beats if looks_alive(beat, now=now, lease_s=lease_s)]
     for beat in beats:
         yield from _server(beat, beat in alive)
+        if beat in alive:
+            yield from _clock_of(layout, beat)
     serving = [beat for beat in alive if not beat.get("standby")]
     if not serving and tickets.queued(layout):
         yield Finding("servers", WRONG, "jobs wait and no server is running", "start 'qtrl-spool serve'")
@@ -180,6 +180,17 @@ def _server(beat: dict[str, Any], is_alive: bool) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _clock_of(layout: Layout, beat: dict[str, Any]) -> Iterator[Finding]:
+    """Tell if a server's host has another time than the storage, by when its heartbeat was written."""
+    facts = fs.facts(layout.heartbeat(str(beat["name"])))
+    if facts is None:
+        return
+    told = datetime.strptime(str(beat["updated"]), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    found = probe.clock(facts.st_mtime - told.timestamp(), of=f"the clock of its host, {beat.get('host')}")
+    if found.verdict != FINE:
+        yield Finding(f"server {beat['name']}", found.verdict, found.said, found.hint)
+
+
 # ---------------------------------------------------------------- jobs
 
 
@@ -197,92 +208,21 @@ def _drops(layout: Layout, now: datetime) -> Iterator[Finding]:
 
 
 def _tickets(layout: Layout, now: datetime) -> Iterator[Finding]:
+    lease_s = _lease_s(layout)
+    alive = {beat["name"] for beat in heartbeats(layout) if is_serving(beat, now=now, lease_s=lease_s)}
     places = [*tickets.queued(layout), *tickets.held(layout), *tickets.running(layout)]
-    homeless = [each.ticket.job_id for each in places if read_status(layout, each.ticket.job_id) is None]
-    if homeless:
-        yield Finding(
-            "tickets", WRONG, f"{len(homeless)} without a home, such as {homeless[0]}",
-            _REPAIR,
-        )  # fmt: skip
-    deserted = _deserted(layout, now)
+    deserted = [each for each in places if each.state is State.RUNNING and each.server not in alive]
     if deserted:
-        server, job_id = deserted[0]
+        server, job_id = deserted[0].server, deserted[0].ticket.job_id
         yield Finding(
             "tickets", WRONG, f"{job_id} is claimed by server {server!r}, which is not running",
             f"start 'qtrl-spool serve --name {server}': it goes on with it",
         )  # fmt: skip
-    if not homeless and not deserted:
+    else:
         yield Finding("tickets", FINE, f"{len(places)} jobs are waiting, held or running")
 
 
-def _deserted(layout: Layout, now: datetime) -> list[tuple[str | None, str]]:
-    lease_s = _lease_s(layout)
-    alive = {beat["name"] for beat in heartbeats(layout) if is_serving(beat, now=now, lease_s=lease_s)}
-    return [(each.server, each.ticket.job_id) for each in tickets.running(layout) if each.server not in alive]
-
-
-def _records(layout: Layout, now: datetime) -> Iterator[Finding]:
-    """Look for recent jobs whose record says other than the place of their ticket."""
-    lost: list[tuple[str, str, str]] = []
-    other: list[tuple[str, str, str]] = []
-    for job_id in _suspects(layout, f"{(now - timedelta(days=_RECENT_DAYS)).date()}"):
-        told = _contradiction(layout, job_id)
-        if told is not None:
-            (other if told[1] else lost).append(told)
-    if lost:
-        job_id, _, state = lost[0]
-        yield Finding(
-            "jobs", WRONG, f"{len(lost)} have no ticket, such as {job_id}, by its record {state}",
-            _REPAIR,
-        )  # fmt: skip
-    for job_id, place, state in other:
-        yield Finding(
-            "jobs", WRONG, f"{job_id} is {state} by its record, and its ticket lies in {place}",
-            _REPAIR,
-        )  # fmt: skip
-
-
-def _suspects(layout: Layout, since: str) -> Iterator[str]:
-    """Yield the jobs of that day or later that do not look right at a first glance."""
-    places = [*tickets.queued(layout), *tickets.held(layout), *tickets.running(layout)]
-    open_states = {each.ticket.job_id: each.state for each in places}
-    for date in fs.folders(layout.jobs):
-        for job_id in fs.folders(layout.jobs / date) if date >= since else []:
-            record = read_status(layout, job_id) if is_id(job_id) else None
-            state = open_states.get(job_id) or _ended_as(layout, job_id)
-            if record is not None and not agree(record["state"], state):
-                yield job_id
-
-
-def _ended_as(layout: Layout, job_id: str) -> State | None:
-    parsed = map(parse_final_name, fs.names(layout.home(job_id)))
-    return next((each[0] for each in parsed if each is not None), None)
-
-
-def _contradiction(layout: Layout, job_id: str) -> tuple[str, str, str] | None:
-    """Return a job, the place of its ticket and its recorded state, if they disagree at every look.
-
-    Between a move and the record of it there is a moment, so it is looked at again.
-    """
-    told = None
-    for look in range(_N_LOOKS):
-        time.sleep(_BETWEEN_LOOKS_S if look else 0.0)
-        place = tickets.find(layout, job_id)
-        record = read_status(layout, job_id)
-        if record is None or agree(record["state"], place.state if place else None):
-            return None
-        if place is None and is_arriving(layout, job_id):
-            return None
-        where = place.path.parent.relative_to(layout.root).as_posix() if place else ""
-        told = job_id, where, str(record["state"])
-    return told
-
-
-# ---------------------------------------------------------------- damages
-
-
-def _damages(layout: Layout, now: datetime) -> Iterator[Finding]:
-    """Look for what lies out of place, and for jobs with several tickets, without results and so on."""
+def _strays(layout: Layout, now: datetime) -> Iterator[Finding]:
     lease_s = _lease_s(layout)
     alive = {beat["name"] for beat in heartbeats(layout) if looks_alive(beat, now=now, lease_s=lease_s)}
     strays = _lasting(lambda: survey.out_of_place(layout, alive))
@@ -291,13 +231,33 @@ def _damages(layout: Layout, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "strays", WRONG, f"{len(strays)} lie where nothing of the kind belongs: {first}", _REPAIR
         )
+
+
+def _jobs(layout: Layout, now: datetime) -> Iterator[Finding]:
+    """Look for open and recent jobs of which something contradicts something else, at every look."""
     since = f"{(now - timedelta(days=_RECENT_DAYS)).date()}"
     suspects = list(survey.ailing(layout, since=since, thorough=False))
     ailing = _lasting(lambda: survey.ailing(layout, suspects, thorough=False)) if suspects else {}
-    for job_id, seen in ailing.items():
-        told = [each for each in diagnose(seen) if each not in _TOLD_ELSEWHERE]
-        if told:
-            yield Finding("jobs", WRONG, f"{job_id}: {'; '.join(told)}", _REPAIR)
+    found = [(seen, diagnose(seen)) for seen in ailing.values()]
+    lost = [seen for seen, ailments in found if Ailment.TICKETLESS in ailments]
+    homeless = [seen for seen, ailments in found if Ailment.HOMELESS in ailments]
+    if homeless:
+        said = f"{len(homeless)} without a home, such as {homeless[0].job_id}"
+        yield Finding("tickets", WRONG, said, _REPAIR)
+    if lost:
+        said = f"{len(lost)} have no ticket, such as {lost[0].job_id}, by its record {lost[0].recorded}"
+        yield Finding("jobs", WRONG, said, _REPAIR)
+    for seen, ailments in found:
+        words = [_told(layout, seen, each) for each in ailments if each not in _TOLD_TOGETHER]
+        if words:
+            yield Finding("jobs", WRONG, "; ".join(words), _REPAIR)
+
+
+def _told(layout: Layout, seen: Seen, ailment: Ailment) -> str:
+    if ailment is Ailment.RECORD and seen.place is not None and seen.record is not None:
+        where = seen.place.path.parent.relative_to(layout.root).as_posix()
+        return f"{seen.job_id} is {seen.recorded} by its record, and its ticket lies in {where}"
+    return f"{seen.job_id}: {ailment}"
 
 
 def _lasting(look: Callable[[], Mapping[str, _T]]) -> dict[str, _T]:

@@ -304,13 +304,13 @@ def _writing(cost_s: float) -> Finding:
     return Finding("writing", FINE, said)
 
 
-def clock(offset_s: float) -> Finding:
-    """Return what an offset (s) of the storage's clock from this machine's means."""
+def clock(offset_s: float, *, of: str = "this machine's") -> Finding:
+    """Return what an offset (s) of the storage's clock from another one means."""
     ahead = "ahead of" if offset_s > 0 else "behind"
     if abs(offset_s) > _SKEW_S:
-        said = f"that of the storage is {abs(offset_s):.1f} s {ahead} this machine's"
+        said = f"that of the storage is {abs(offset_s):.1f} s {ahead} {of}"
         return Finding("clock", NOTE, said, "let both machines follow the same time server")
-    return Finding("clock", FINE, f"that of the storage and this machine's differ by {abs(offset_s):.1f} s")
+    return Finding("clock", FINE, f"that of the storage and {of} differ by {abs(offset_s):.1f} s")
 
 
 def ownership(owners: Owners) -> Finding:

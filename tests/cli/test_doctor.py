@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,15 @@ def test_doctor_finds_a_server_whose_process_is_gone_and_the_job_that_it_left(ru
     assert said.status == 1
     assert any(each.startswith(f"its process {beat['pid']} is gone") for each in wrong(said))
     assert any("is claimed by server 'lab', which is not running" in each for each in wrong(said))
+
+
+def test_doctor_tells_that_the_clock_of_a_servers_host_differs(run: Run, spool: Spool) -> None:
+    wrong_time = utc(datetime.now(UTC) + timedelta(seconds=30))
+    beat = {"format": "qtrl-server/1", "name": "far", "host": "elsewhere", "pid": 1, "updated": wrong_time}
+    (spool.path / "servers" / "far.json").write_text(json.dumps(beat))
+    findings = run("doctor", "--json").facts["findings"]
+    (told,) = [each for each in findings if each["what"] == "server far" and each["verdict"] == "note"]
+    assert "behind the clock of its host, elsewhere" in told["said"]
 
 
 def recorded(spool: Spool, state: str) -> tuple[Path, str]:
