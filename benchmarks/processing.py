@@ -108,7 +108,8 @@ def main() -> None:
     print("heterodyne")
     for n_readouts in (1, 4, 8):
         demodulation(200, 51, 1024, n_readouts, np.float32)
-    demodulation(200, 51, 1024, 4, np.int16)
+    for n_readouts in (1, 4, 8):
+        demodulation(200, 51, 1024, n_readouts, np.int16)
     classification()
     chain()
 

@@ -4,8 +4,7 @@ A signal at the modulation frequency f is expected as ``exp(-2 pi i f t)``; each
 back by ``exp(+2 pi i f n / sample_rate)`` and averaged. Before that, each of the two inputs loses
 its mean over the whole batch (the digitizer's offset). Both are linear, so the offset is taken
 from the small result instead of from a copy of the traces, and the rest is two matrix products. The
-mean is one more column of the product. Traces of another type than float32 are converted block by
-block: a quarter of the input more in memory, at most.
+mean is one more column of the product. Traces of another type than float32 are converted block by block.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ from qtrl_spool.axes import IQ_AXES, RAW_AXES, Labelled
 from qtrl_spool.errors import ProcessingError
 from qtrl_spool.processing.work import labels_in, numbers
 
-_BLOCK_BYTES = 32 * 2**20
+_ALONE = 2**19
+"""Multiplications of a product that the matrix library does not share out among threads."""
 
 
 def known_frequencies(freq_labels: Any, frequencies: Any) -> dict[str, float]:
@@ -76,7 +76,7 @@ def _project(traces: NDArray[Any], weights: NDArray[np.float32]) -> NDArray[np.f
     with_sum = np.concatenate([weights, np.ones((n_points, 1), np.float32)], axis=1)
     projected = np.empty((len(traces), n_columns), np.float32)
     total = 0.0
-    for first, block in _in_float32(traces):
+    for first, block in _in_float32(traces, n_columns + 1):
         part = block @ with_sum
         projected[first : first + len(part)] = part[:, :-1]
         total += float(part[:, -1].sum(dtype=np.float64))
@@ -85,17 +85,18 @@ def _project(traces: NDArray[Any], weights: NDArray[np.float32]) -> NDArray[np.f
     return projected
 
 
-def _in_float32(traces: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def _in_float32(traces: NDArray[Any], n_columns: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Return blocks of the traces, each with the number of its first trace; valid until the next one.
 
-    As large as memory allows: small products are as fast on an idle machine, and ten times slower on a
-    busy one, for each waits for all threads of the matrix library.
+    What is float32 already is one block, for all threads of the matrix library. Else blocks are so small
+    that the library works in the calling thread, on what the cache still holds; blocks in between are ten
+    times slower on a busy machine, for each product waits for all threads.
     """
     if traces.dtype == np.float32:
         yield 0, traces
         return
-    n_block = max(1, min(_BLOCK_BYTES, traces.nbytes // 2) // (4 * traces.shape[1]))
-    buffer = np.empty((n_block, traces.shape[1]), np.float32)
+    n_block = max(8, _ALONE // (n_columns * traces.shape[1]))
+    buffer = np.empty((min(n_block, len(traces)), traces.shape[1]), np.float32)
     for first in range(0, len(traces), n_block):
         block = buffer[: len(traces) - first]
         np.copyto(block, traces[first : first + n_block], casting="unsafe")
