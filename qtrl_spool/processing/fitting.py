@@ -35,7 +35,7 @@ __all__ = ["MODELS", "curve", "evaluate", "fit", "with_best"]
 
 Floats = NDArray[np.float64]
 
-_MAX_CHANCE = 1e-3
+_MAX_CHANCE, _HOPELESS = 1e-3, 0.3
 _NOISE = "no better than a constant"
 _LEAST_PERIODS = 0.4
 _ALIKE = 2.0
@@ -96,6 +96,10 @@ def _fitted(kind: str, points: Points) -> Solution | str:
 
 
 def _solved(model: Model, points: Points, first: list[Floats]) -> Solution | str:
+    """Return the solution, however good; noise whose best start is hopeless is not looked at further."""
+    begins = [points.y - model.curve(points.t, *start) for start in first]
+    if min(_chance(model, points, residuals) for residuals in begins) > _HOPELESS:
+        return _NOISE
     found = least.solve(model.curve, points, first, *_bounds(model, points))
     return found if isinstance(found, str) else _tidy(model, found)
 
@@ -106,7 +110,7 @@ def _beat(points: Points) -> Solution | str:
     one = _solved(single, points, starts.decaying_sine(points))
     if isinstance(one, str):
         return one
-    if _is_noise(single, points, one):
+    if _chance(single, points, one.residuals) > _MAX_CHANCE:
         return _NOISE
     first = starts.beat(points, tau=float(one.values[2]), frequency=float(one.values[3]))
     if not first:
@@ -161,7 +165,7 @@ def _tidy(model: Model, found: Solution) -> Solution:
 
 def _doubt(model: Model, points: Points, found: Solution) -> str | None:
     """Return why a solution should not be believed, or None."""
-    if _is_noise(model, points, found):
+    if _chance(model, points, found.residuals) > _MAX_CHANCE:
         return _NOISE
     named = dict(zip(model.units, zip(found.values, found.errors, strict=True), strict=True))
     top = starts.highest(points.t)
@@ -177,12 +181,11 @@ def _doubt(model: Model, points: Points, found: Solution) -> str | None:
     return _misfit(points, found)
 
 
-def _is_noise(model: Model, points: Points, found: Solution) -> bool:
-    """Tell whether a constant would do, chance considered."""
+def _chance(model: Model, points: Points, residuals: Floats) -> float:
+    """Return the probability that noise alone is fitted as well, once for each frequency that is tried."""
     n_trials = len(points.t) / 2 if model.waves else 1.0
     n_more = len(model.units) - 1
-    constant = points.y - points.mean
-    return n_trials * least.chance(points, constant, found.residuals, n_more + 1, n_more) > _MAX_CHANCE
+    return n_trials * least.chance(points, points.y - points.mean, residuals, n_more + 1, n_more)
 
 
 def _misfit(points: Points, found: Solution) -> str | None:
