@@ -89,6 +89,18 @@ def test_two_hundred_batches_take_the_memory_of_one_and_a_few_bytes_a_shot(heral
     assert peak < 10 * batch_bytes + 12 * n_shots
 
 
+def test_a_classifier_that_is_fitted_looks_at_the_points_twice_and_holds_no_more_of_them(adc):
+    adc["processing"]["00_simple_readout"]["055_GMM"]["kwargs"]["fit"] = True
+    batches = Made(n_batches=200, n_reps=1_000)
+    batch_bytes, n_shots = 1_000 * 5 * 2 * 2 * 4, 200 * 1_000 * 5
+    tracemalloc.start()
+    process(batches, adc, readouts=("R3",), x_axis=X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert batches.n_made == 2 * 200
+    assert peak < 10 * batch_bytes + 12 * n_shots
+
+
 def test_with_a_memory_a_batch_that_was_there_before_is_not_classified_again(adc):
     memory = Memory()
     kwargs = {"readouts": ("R3",), "x_axis": X, "memory": memory}
