@@ -122,7 +122,7 @@ def rabi_rate() -> Iterator[Check]:
 def chevron() -> Iterator[Check]:
     """Off resonance a Rabi oscillation is faster, by the square root of the sum of squares.
 
-    Level 2 lies below, so that the drive pushes the transition up: by rate^2 / (2 |anharmonicity|) / ...
+    Level 2 lies below, so that the drive pushes the transition up: by rate^2 / (2 |anharmonicity|).
     """
     square = {f"Q0/rabi/{at}/envelope/properties/kwargs/ramp_fraction": 0.0 for at in (0, 1)}
     config = chip(pulses=square)
