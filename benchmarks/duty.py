@@ -26,6 +26,7 @@ from qtrl_spool.backends import load_backend
 from qtrl_spool.config import ConfigStore
 from qtrl_spool.create import create_spool
 from qtrl_spool.experiments import ramsey
+from qtrl_spool.gathered import Data
 
 
 def submitted(spool: Spool, n_jobs: int, batch_s: float) -> list[Job]:
@@ -70,7 +71,7 @@ def in_turn_s(root: Path) -> float:
         began = time.perf_counter()
         prepared = run.prepare(bundle, default)
         backend.arm(backend.prepare(run.measurement(prepared)))
-        data = run.Data()
+        data = Data()
         never = dict.fromkeys(("halting", "aborting"), lambda: False)
         run.acquire(prepared, backend, data, on_batch=lambda n: None, **never)
         fs.replace_by(root / "again.h5", run.conclude(prepared, data, {}))

@@ -22,6 +22,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import numpy as np
+from qtrl_spool.gathered import Data
 from qtrl_spool import fs, run
 from qtrl_spool.axes import RAW_AXES, Labelled
 from qtrl_spool.bundle import Bundle, Manifest
@@ -37,7 +38,7 @@ class Steady:
 settings = {"keep_raw": True, "n_reps": 100, "n_batches": 25, "compression": sys.argv[2]}
 bundle = Bundle(rabi("Q1", 50, 20e-9).to_dict(), {"adc": {"acquisition_settings": settings}}, Manifest())
 prepared = run.prepare(bundle, load_config(default_config_folder()))
-data = run.Data(run.need_of(prepared))
+data = Data(run.need_of(prepared))
 run.acquire(prepared, Steady(), data, halting=lambda: False, aborting=lambda: False, on_batch=lambda _: None)
 fs.replace_by(Path(sys.argv[1]), run.conclude(prepared, data, {}), durable=False)
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))  # kB

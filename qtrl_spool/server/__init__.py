@@ -10,6 +10,7 @@
     choosing.py  whose turn it is, and the order to run it
     stage.py     a stage: a thread, its inbox, its reports
     preparing.py, acquiring.py, finishing.py    the three stages in a row, and slot.py between the first two
+    health.py    how the instrument is, and the pause of its queue while it is not well
     patience.py  how long a job or a backend may take
     ending.py    why a job stops, and what becomes of it
     outcome.py   what the worker reports → done, failed, cancelled, or back to queue/

@@ -17,6 +17,7 @@ from qtrl_spool.backends import Backend
 from qtrl_spool.bundle import Bundle
 from qtrl_spool.config import Configuration
 from qtrl_spool.errors import QtrlSpoolError
+from qtrl_spool.gathered import Data
 from qtrl_spool.results.space import Reservation
 from qtrl_spool.spool.tickets import Place
 
@@ -35,7 +36,7 @@ class Before:
         Of the program that measured them: another program starts over.
     """
 
-    data: run.Data
+    data: Data
     seed: int | None
     program_sha256: str
 
@@ -124,7 +125,7 @@ class Ready:
     plan: Any
     backend: Backend
     before: Before | None
-    data: run.Data = field(default_factory=run.Data)
+    data: Data = field(default_factory=Data)
     room: Reservation = field(default_factory=lambda: Reservation(0))
 
     @property
@@ -155,7 +156,7 @@ class Execution:
     """
 
     ready: Ready
-    data: run.Data
+    data: Data
     started: str
     partial_due: float = 0.0
 

@@ -32,6 +32,7 @@ from qtrl_spool.server.acquiring import Acquiring
 from qtrl_spool.server.choosing import Choosing, Names
 from qtrl_spool.server.ending import Cause, Ending, Kind
 from qtrl_spool.server.finishing import Finishing, Keep, Result
+from qtrl_spool.server.health import Health
 from qtrl_spool.server.orders import Execution, Order, Ready
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.patience import BESIDES_S, Now, hung, overdue
@@ -40,10 +41,8 @@ from qtrl_spool.server.roll import Choice
 from qtrl_spool.server.slot import Slot
 from qtrl_spool.server.stage import Reports
 from qtrl_spool.spool import tickets
-from qtrl_spool.spool.eligible import Pause
 from qtrl_spool.spool.journal import Journal
 from qtrl_spool.spool.layout import Layout
-from qtrl_spool.spool.pauses import pause, pauses, resume
 from qtrl_spool.spool.settings import Settings
 from qtrl_spool.spool.tickets import Place, Tickets
 
@@ -96,10 +95,11 @@ class Pipeline:
         self._journal = journal
         self._moves = moves
         self._outcome = outcome
-        self._server, self._backend_name = names.server, names.backend
+        self._server = names.server
         self._make_backend = make_backend
         self._choosing = Choosing(layout, journal, moves, outcome, store, choice, names)
         self._ending = Ending(layout, outcome, last_order)
+        self._health = Health(layout, journal, names.server, names.backend, durable=settings.durable)
         self._reports = Reports(wake)
         self._slot = Slot(layout, names.server, self._reports, lambda: self._acquiring.inbox)
         self._preparing = Preparing(self._reports, self._slot.hand_over)
@@ -113,8 +113,6 @@ class Pipeline:
         self._progress_at = 0.0
         self._again_at = 0.0
         self._closed = False
-        self.illness: str | None = None
-        """Why the instrument cannot measure at present."""
         self.trouble: str | None = None
         """What the storage refused to one of the stages."""
 
@@ -152,6 +150,11 @@ class Pipeline:
     def is_idle(self) -> bool:
         """Whether no job is in this server's hands."""
         return self._now is None and not self._written and self._slot.order is None and not self._said
+
+    @property
+    def illness(self) -> str | None:
+        """Why the instrument cannot measure at present."""
+        return self._health.illness
 
     @property
     def acquiring_s(self) -> float:
@@ -212,7 +215,8 @@ class Pipeline:
         """
         self._look_at_clock()
         self._give_back_strays()
-        self._check_up()
+        if self._backend is not None:
+            self._health.ask_again(self._acquiring.inbox)
         self._choose()
         while self._said:
             self._act(self._said[0])
@@ -246,12 +250,6 @@ class Pipeline:
     def is_waiting(self) -> bool:
         """Whether nothing can be taken at present: no instrument, an unwell one, trouble a moment ago."""
         return self._backend is None or self.illness is not None or time.monotonic() < self._again_at
-
-    def _check_up(self) -> None:
-        """Have an unwell instrument asked, now and then, how it is."""
-        if self._backend is not None and self.illness is not None and time.monotonic() > self._again_at:
-            self._again_at = time.monotonic() + _LOOK_AGAIN_S
-            self._acquiring.inbox.put(orders.CheckUp())
 
     def _consider(self, best: Place) -> None:
         """Have the job made ready whose turn it is."""
@@ -322,20 +320,14 @@ class Pipeline:
             self._said.append(report)
 
     def _connected(self, report: orders.Connected) -> None:
-        self._backend, self.illness = report.backend, None
+        self._backend = report.backend
+        self._health.hear(report)
 
-    def _be_unwell(self, report: orders.Unwell) -> None:
-        if report.reason != self.illness:
-            _log.warning("the instrument cannot measure: %s", report.reason)
-        self.illness = report.reason
-        self._again_at = time.monotonic() + _LOOK_AGAIN_S
-        if report.ready is not None:
+    def _heard_of_health(self, report: orders.Unwell | orders.Well) -> None:
+        self._health.hear(report)
+        if isinstance(report, orders.Unwell) and report.ready is not None:
             report.ready.room.release()
             self._slot.empty(report.ready.order)
-
-    def _be_well(self, report: orders.Well) -> None:
-        del report
-        self.illness = None
 
     def _begun(self, report: orders.Begun) -> None:
         self._slot.empty(report.order)
@@ -397,16 +389,9 @@ class Pipeline:
                 written.data.close()
         self._causes.pop(order.job_id, None)
 
-    def _note_well(self, report: orders.Well | orders.Connected) -> None:
-        del report
-        if resume(self._layout, self._server, by_backend=True, durable=self._settings.durable):
-            _log.info("the instrument is well again")
-
-    def _note_unwell(self, report: orders.Unwell) -> None:
-        said = Pause(self._server, report.reason, self._backend_name, self._journal.now(), by_backend=True)
-        if not any(each.by_backend and each.reason == said.reason for each in pauses(self._layout)):
-            pause(self._layout, said, durable=self._settings.durable)
-        if report.ready is not None:
+    def _note_health(self, report: orders.Unwell | orders.Well | orders.Connected) -> None:
+        self._health.note(report)
+        if isinstance(report, orders.Unwell) and report.ready is not None:
             self._outcome.close(report.ready.order.job_id)
 
     def _drop_unfit(self, report: orders.Unfit) -> None:
@@ -482,8 +467,8 @@ class Pipeline:
 
 _HEAR: dict[type, Callable[[Pipeline, Any], None]] = {
     orders.Connected: Pipeline._connected,
-    orders.Unwell: Pipeline._be_unwell,
-    orders.Well: Pipeline._be_well,
+    orders.Unwell: Pipeline._heard_of_health,
+    orders.Well: Pipeline._heard_of_health,
     orders.Begun: Pipeline._begun,
     orders.Batch: Pipeline._heard_batch,
     orders.Acquired: Pipeline._acquired,
@@ -491,9 +476,9 @@ _HEAR: dict[type, Callable[[Pipeline, Any], None]] = {
     orders.Failed: Pipeline._let_go,
 }
 _ACT: dict[type, Callable[[Pipeline, Any], None]] = {
-    orders.Connected: Pipeline._note_well,
-    orders.Unwell: Pipeline._note_unwell,
-    orders.Well: Pipeline._note_well,
+    orders.Connected: Pipeline._note_health,
+    orders.Unwell: Pipeline._note_health,
+    orders.Well: Pipeline._note_health,
     orders.Unfit: Pipeline._drop_unfit,
     orders.NotBegun: Pipeline._not_begun,
     orders.Begun: Pipeline._note_begun,

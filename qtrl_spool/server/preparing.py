@@ -14,6 +14,7 @@ from collections.abc import Callable
 from qtrl_spool import run
 from qtrl_spool.backends import Backend
 from qtrl_spool.errors import NotFoundError, UsageError
+from qtrl_spool.gathered import Data
 from qtrl_spool.results.read import resume_point
 from qtrl_spool.server.orders import Before, Order, Ready, Unfit
 from qtrl_spool.server.stage import Reports, Stage, as_error
@@ -74,7 +75,7 @@ def _from_partial(order: Order, prepared: run.Prepared) -> Before | None:
         found = resume_point(order.home / PARTIAL)
     except (NotFoundError, UsageError):
         return None
-    data = run.Data(run.need_of(prepared))
+    data = Data(run.need_of(prepared))
     for batch in found.iq:
         data.append(batch, None)
     return Before(data, found.seed, found.program_sha256)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from qtrl_spool import run
 from qtrl_spool.backends import Backend
 from qtrl_spool.errors import StorageError
+from qtrl_spool.gathered import Data
 from qtrl_spool.results import space
 from qtrl_spool.server.orders import CheckUp, NotBegun, Order, Ready
 from qtrl_spool.server.stage import Inbox, Reports
@@ -77,7 +78,7 @@ class Slot:
         promised = servers.announced(self._layout, besides=self._server)
         room = space.reserve(result, need.result, promised=promised)
         try:
-            data = run.Data(need) if ready.before is None else ready.before.data
+            data = Data(need) if ready.before is None else ready.before.data
         except StorageError:
             room.release()
             raise
