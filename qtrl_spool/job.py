@@ -84,6 +84,7 @@ MOVES: Mapping[tuple[State | None, Move], State] = {
     (State.RUNNING, Move.CANCEL): State.CANCELLED,
     (State.RUNNING, Move.REQUEUE): State.QUEUED,
     (State.RUNNING, Move.PAUSE): State.PAUSED,
+    (State.RUNNING, Move.HOLD): State.HELD,
     (State.PAUSED, Move.CLAIM): State.RUNNING,
     (State.PAUSED, Move.HOLD): State.HELD,
     (State.PAUSED, Move.REPRIORITIZE): State.PAUSED,
@@ -323,9 +324,11 @@ def with_event(record: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str,
         new.update(state=state.value, phase=None, reason=event.get("reason"))
         new["finished"] = at if state.final else None
     if kind in {"held", "released"}:
-        new.update(_with_holds(new.get("holds") or {}, event))
+        new.update(_with_holds(new.get("holds") or {}, event, new["progress"]["batch"] > 0))
     if kind == "accepted":
         new.update(accepted=at, progress=_progress(0, event.get("n_batches")))
+    elif kind == "holding":
+        new.update(reason=event.get("reason"))
     elif kind == "edited":
         new.update(progress=_progress(0, event.get("n_batches")))
     elif kind == "claimed":
@@ -348,18 +351,20 @@ OWNERS, ADMINS = "owner", "admin"
 """The two holds that a job may be under at the same time; each is released for itself."""
 
 
-def _with_holds(holds: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
+def _with_holds(holds: Mapping[str, Any], event: Mapping[str, Any], has_measured: bool) -> dict[str, Any]:
     """Return what a ``held`` or a ``released`` event makes of a record: a job is held while any hold is left.
 
     A ``held`` without ``hold`` (a server died on the way) adds none; a ``released`` without it ends all.
+    A job that keeps batches that it measured goes on as a paused one.
     """
     kind = event.get("hold")
     if event["event"] == "held":
         new = {**holds, kind: {"by": event.get("held_by"), "why": event.get("why")}} if kind else dict(holds)
         return {"holds": new, "reason": said_of(new) or event.get("reason")}
     left = {each: hold for each, hold in holds.items() if each != kind} if kind else {}
-    state = {"state": State.HELD.value, "reason": said_of(left)} if left else {}
-    return {"holds": left, **state}
+    if left:
+        return {"holds": left, "state": State.HELD.value, "reason": said_of(left)}
+    return {"holds": left, **({"state": State.PAUSED.value} if has_measured else {})}
 
 
 def said_of(holds: Mapping[str, Mapping[str, Any]]) -> str | None:

@@ -24,6 +24,7 @@ class Kind(StrEnum):
 
     CANCELLED = "cancelled"
     FAILED = "failed"
+    HELD = "held"
     PREEMPTED = "preempted"
     SLICED = "sliced"
     STOPPED = "stopped"

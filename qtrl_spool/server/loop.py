@@ -113,6 +113,7 @@ class Server:
             name,
             self._store,
             self._cancel_running,
+            self._park_running,
             self._wake.was_renamed,
         )
         self._watch = Watch(layout, name, self.settings.lease_s)
@@ -275,6 +276,9 @@ class Server:
         if self._stop_asked_at is not None:
             is_late = time.monotonic() - self._stop_asked_at > _STOP_GRACE_S
             self._pipeline.stop(at_once=is_late or self._stops > 1)
+
+    def _park_running(self, job_id: str, why: str) -> bool:
+        return self._pipeline.park(job_id, why)
 
     def _cancel_running(self, job_id: str, why: str, at_once: bool) -> None:
         self._pipeline.cancel(job_id, why, at_once)

@@ -32,6 +32,7 @@ from qtrl_spool.spool.journal import (
     Journal,
     cancel_asked_for,
     claimed_result,
+    hold_asked_for,
     n_attempts,
     paused_at,
     read_events,
@@ -133,12 +134,26 @@ class Outcome:
     def requeue(self, place: Place, why: str) -> bool:
         """Give a claimed job back to the queue; False if the claim was lost."""
         job_id = place.ticket.job_id
-        if self._moves.enqueue(place) is None:
+        if not self._put_back(place):
             return self.lose(place)
         self._journal.note(job_id, place.ticket.claim, "requeued", why=why)
+        self._note_hold(place)
         self.close(job_id)
         _log.info("%s goes back to the queue: %s", job_id, why)
         return True
+
+    def _put_back(self, place: Place, order: int | None = None) -> bool:
+        """Move a claimed ticket to the queue, or to ``held/`` if somebody asked for that while it ran."""
+        if hold_asked_for(self._layout, place.ticket.job_id, place.ticket.claim) is not None:
+            return self._moves.hold(place) is not None
+        return self._moves.enqueue(place, order=order) is not None
+
+    def _note_hold(self, place: Place) -> None:
+        """Note the hold that was asked for while a job ran, once its ticket lies in ``held/``."""
+        job_id, claim = place.ticket.job_id, place.ticket.claim
+        asked = hold_asked_for(self._layout, job_id, claim)
+        if asked is not None:
+            self._journal.note(job_id, claim, "held", **asked)
 
     def pause(
         self, place: Place, why: str, *, batch: int, n_batches: int | None, order: int | None = None
@@ -150,8 +165,9 @@ class Outcome:
         job_id, claim = place.ticket.job_id, place.ticket.claim
         if not paused_at(self._layout, job_id, claim):
             self._journal.note(job_id, claim, "paused", why=why, reason=why, batch=batch, n_batches=n_batches)
-        if self._moves.enqueue(place, order=order) is None:
+        if not self._put_back(place, order):
             return self.lose(place)
+        self._note_hold(place)
         self.close(job_id)
         _log.info("%s pauses after %d batches: %s", job_id, batch, why)
         return True
@@ -242,8 +258,18 @@ class Outcome:
         elif record["state"] != place.state and not (
             record["state"] == State.PAUSED and place.state is State.QUEUED
         ):
-            self._journal.note(job_id, place.ticket.claim, **self._repair(place, record))
+            self._note_repair(place, record)
         self.close(job_id)
+
+    def _note_repair(self, place: Place, record: dict[str, Any]) -> None:
+        job_id, claim = place.ticket.job_id, place.ticket.claim
+        asked = hold_asked_for(self._layout, job_id, claim) if place.state is State.HELD else None
+        if asked is None:
+            self._journal.note(job_id, claim, **self._repair(place, record))
+            return
+        if record["state"] == State.RUNNING:
+            self._journal.note(job_id, claim, "requeued", why="the server died on the way")
+        self._note_hold(place)
 
     @staticmethod
     def _repair(place: Place, record: dict[str, Any]) -> dict[str, Any]:

@@ -193,6 +193,15 @@ class Pipeline:
             if self._now is not None and self._now.order is order:
                 self._acquiring.abort()
 
+    def park(self, job_id: str, why: str) -> bool:
+        """Stop a job of ours after its batch, to be held; False if it has measured all and ends anyway."""
+        order = self._order_of(job_id)
+        if order is None or job_id in self._written or not fs.exists(order.place.path):
+            return False
+        self._causes.setdefault(job_id, Cause(Kind.HELD, why))
+        order.halt.set()
+        return True
+
     def _order_of(self, job_id: str) -> Order | None:
         now = None if self._now is None else self._now.order
         known = (now, self._slot.order, *(each.order for each in self._written.values()))

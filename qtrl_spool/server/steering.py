@@ -63,6 +63,9 @@ class Steering:
         The default configuration; from now on it asks the spool's policy before a change counts.
     stop_running:
         Called with a job id, why, and whether at once, to stop the job that this server runs.
+    park_running:
+        Called with a job id and why, to stop the job that this server runs after its batch, to be held;
+        False if it has measured all and ends anyway.
     was_renamed:
         Whether a path was seen to be renamed in: such a request is whole.
     """
@@ -77,6 +80,7 @@ class Steering:
         server: str,
         store: ConfigStore,
         stop_running: Callable[[str, str, bool], None],
+        park_running: Callable[[str, str], bool],
         was_renamed: Callable[[Path], bool],
     ) -> None:
         self._layout = layout
@@ -87,7 +91,7 @@ class Steering:
         self._limits = Limits.from_dict(settings.limits)
         self._outcome = outcome
         editing = Editing(layout, self._limits, journal, moves, outcome, server, self._default_at)
-        self._verbs = JobVerbs(layout, journal, moves, outcome, server, editing, stop_running)
+        self._verbs = JobVerbs(layout, journal, moves, outcome, server, editing, stop_running, park_running)
         store.guard = configuring.guard_of(settings.policy, self._is_admin)
         self._box = Box[drops.Text](drops.look_text, settings, self._limits, was_renamed)
         self._folder = layout.accepting_by(server)

@@ -11,7 +11,8 @@ for other people's jobs, `NotFoundError`; `MovedOnError` if somebody else moved 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from qtrl_spool import fs, host
 from qtrl_spool.errors import NotAllowedError, NotFoundError, UsageError
@@ -19,7 +20,7 @@ from qtrl_spool.job import ADMINS, OWNERS, State, is_id, said_of
 from qtrl_spool.server.asking import Asked, MovedOnError
 from qtrl_spool.server.editing import Editing
 from qtrl_spool.server.outcome import Outcome
-from qtrl_spool.spool.journal import Journal, read_events, read_status
+from qtrl_spool.spool.journal import Journal, hold_asked_for, read_events, read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.orders import Order, between
 from qtrl_spool.spool.tickets import Place, Tickets, find, held, queued, running, turn
@@ -42,6 +43,8 @@ class JobVerbs:
         What edits jobs.
     stop_running:
         Called with a job id, why, and whether at once, to stop the job that this server runs.
+    park_running:
+        Called with a job id and why, to stop it after its batch, to be held; False if it ends anyway.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class JobVerbs:
         server: str,
         editing: Editing,
         stop_running: Callable[[str, str, bool], None],
+        park_running: Callable[[str, str], bool],
     ) -> None:
         self._layout = layout
         self._journal = journal
@@ -61,6 +65,7 @@ class JobVerbs:
         self._server = server
         self._editing = editing
         self._stop_running = stop_running
+        self._park_running = park_running
 
     def carry_out(self, asked: Asked) -> str:
         """Do what is asked and return the answer in words."""
@@ -97,9 +102,8 @@ class JobVerbs:
         job_id, why = place.ticket.job_id, f"cancelled by {asked.user}"
         if place.state is State.CANCELLED:
             return f"{job_id} was cancelled already"
-        if place.state is State.RUNNING and place.server != self._server:
-            raise MovedOnError(job_id)
         if place.state is State.RUNNING:
+            self._check_ours(place)
             at_once = bool(asked.tree.get("now"))
             self._stop_running(job_id, why, at_once)
             return f"{job_id} stops {'at once' if at_once else 'after this batch'} and publishes nothing"
@@ -112,22 +116,54 @@ class JobVerbs:
 
     def _hold(self, place: Place, asked: Asked) -> str:
         job_id = place.ticket.job_id
-        only(place, "held", *WAITING, State.HELD)
+        only(place, "held", *WAITING, State.HELD, State.RUNNING)
         record = self._journal.record(job_id)
         kind = OWNERS if asked.uid == record.get("uid") else ADMINS
         if place.state is State.HELD and kind in (record.get("holds") or {}):
             return f"{job_id} is held already: {record['reason']}"
         note = {"hold": kind, "held_by": asked.user, "why": asked.reason, "request": asked.id}
+        if place.state is State.RUNNING:
+            return self._hold_running(place, note)
         if place.state is State.HELD:
             self._noted(place, "held", **note)
         else:
             self._moved(place, self._moves.hold, "held", **note)
         return f"{job_id} is {self._journal.record(job_id)['reason']}"
 
+    def _hold_running(self, place: Place, note: Mapping[str, Any]) -> str:
+        """Let a running job be parked after its batch; it keeps what it measured and goes on from there."""
+        job_id, claim = place.ticket.job_id, place.ticket.claim
+        self._check_ours(place)
+        said = said_of({note["hold"]: {"by": note["held_by"], "why": note["why"]}})
+        if hold_asked_for(self._layout, job_id, claim) is None:
+            if not self._park_running(job_id, said or ""):
+                raise UsageError(f"{job_id} has measured all and ends now", hint="wait for its end")
+            self._journal.note(job_id, claim, "holding", reason=f"after its batch, {said}", **note)
+        return f"{job_id} is held after its batch, and goes on from there when it is released"
+
+    def _release_running(self, place: Place, asked: Asked) -> str:
+        """Take back that a running job shall be parked."""
+        job_id, claim = place.ticket.job_id, place.ticket.claim
+        self._check_ours(place)
+        hold = hold_asked_for(self._layout, job_id, claim)
+        if hold is None:
+            only(place, "released", State.HELD)
+        elif released_hold({hold["hold"]: hold}, is_admin=asked.is_admin) is None:
+            said = said_of({hold["hold"]: {"by": hold["held_by"], "why": hold["why"]}})
+            raise NotAllowedError(f"{job_id} is to be {said}", hint="an admin can release it")
+        self._journal.note(job_id, claim, "holding", off=True, released_by=asked.user, request=asked.id)
+        return f"{job_id} is not held after its batch, and goes on in its turn"
+
+    def _check_ours(self, place: Place) -> None:
+        if place.server != self._server:
+            raise MovedOnError(place.ticket.job_id)
+
     def _release(self, place: Place, asked: Asked) -> str:
         job_id = place.ticket.job_id
         if place.state in WAITING:
             return f"{job_id} is not held"
+        if place.state is State.RUNNING:
+            return self._release_running(place, asked)
         only(place, "released", State.HELD)
         if asked.again and self._has_ended_one_hold(asked):
             return f"{job_id} is still {self._journal.record(job_id)['reason']}"

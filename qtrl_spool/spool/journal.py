@@ -74,6 +74,15 @@ def cancel_asked_for(layout: Layout, job_id: str) -> str | None:
     return str(asked[-1].get("why", "cancelled")) if asked else None
 
 
+def hold_asked_for(layout: Layout, job_id: str, claim: int) -> dict[str, Any] | None:
+    """Return whose hold shall park a running job, and why, if somebody asked for one during that claim."""
+    events = _events_in(layout.home(job_id) / f"events.c{claim}.jsonl")
+    asked = [event for event in events if event["event"] == "holding"]
+    if not asked or asked[-1].get("off"):
+        return None
+    return {key: asked[-1].get(key) for key in ("hold", "held_by", "why", "request")}
+
+
 def _claim_of(name: str) -> int:
     digits = name.removeprefix("events.c").removesuffix(".jsonl")
     return int(digits) if digits.isdigit() else 0

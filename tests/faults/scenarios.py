@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -161,6 +162,21 @@ def an_edit(root: Path, work: Path) -> Ends:
     return Ends({job: "held"}, wrong)
 
 
+def a_parked_job(root: Path, work: Path) -> Ends:
+    """A job is held while it runs: it is parked after its batch, by whoever goes on with it."""
+    spool, config = Spool(root), {"simulator": {"batch_s": 0.05}}
+    job = spool.submit(pi_no_pi(0), config, check=False, n_reps=2, n_batches=60)
+
+    def ask_when_it_runs() -> int:
+        while job.status()["phase"] != "acquiring":
+            time.sleep(0.002)
+        requests.send(Layout.of(root), {"hold": job.id}, "request.yaml")
+        return 0
+
+    forked.fork(ask_when_it_runs, work / "asking.log")
+    return Ends({job.id: "held"}, lambda: _unanswered(root) or _otherwise_held(root, job.id, {"owner"}))
+
+
 def a_resume(root: Path, work: Path) -> Ends:
     """A queue that was paused, with a job in it, is resumed."""
     requests.send(Layout.of(root), {"pause": "queue", "reason": "a visit"}, "pause.yaml")
@@ -213,6 +229,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         a_move,
         a_new_place,
         an_edit,
+        a_parked_job,
         a_resume,
         a_new_default,
         a_dead_server,
@@ -259,7 +276,7 @@ def _drained(root: Path, work: Path) -> None:
 
 
 def _otherwise_held(root: Path, job: str, kinds: set[str]) -> str | None:
-    found = set(Spool(root).job(job).status()["holds"])
+    found = set(Spool(root).job(job).status().get("holds") or {})
     return None if found == kinds else f"it is held by {found}, not by {kinds}"
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from qtrl_spool import Spool
+from qtrl_spool import Job, Spool
 from qtrl_spool.errors import ConfigConflictError, ManifestError, PatchError, QtrlSpoolError, UsageError
 from qtrl_spool.experiments import pi_no_pi, rabi
 
@@ -235,3 +236,62 @@ def test_edits_race_with_claims_and_each_job_runs_once_with_one_of_the_two_bundl
 
     assert sizes == {job.id: 5 if edited[job.id] else 40 for job in jobs}
     assert [[e["event"] for e in job.log()].count("committed") for job in jobs] == [1] * 12
+
+
+# ---------------------------------------------------------------- a running job is held
+
+
+def scan(spool: Spool, **more: object) -> Job:
+    """Return a job that has measured two of its 30 batches, and goes on."""
+    config = {"simulator": {"batch_s": 0.1, "seed": 7}}
+    job = spool.submit(rabi(1, 3), config, n_reps=10, n_batches=30, **more)
+    until(lambda: job.status()["progress"]["batch"] >= 2)
+    return job
+
+
+def test_a_running_job_is_held_after_its_batch_and_goes_on_from_there(spool: Spool, serve: Serve) -> None:
+    serve().ready()
+    undisturbed = scan(spool)
+    undisturbed.wait(60)
+    job = scan(spool)
+
+    said = job.hold("changing the sample")
+    parked = until(lambda: (record := job.status())["state"] == "held" and record)
+    told = job.release()
+    waiting = job.state
+    job.wait(60)
+
+    assert "is held after its batch" in said and "is released" in told
+    assert parked["reason"] == "held by root: changing the sample"
+    assert 2 <= parked["progress"]["batch"] < 30
+    assert waiting in {"paused", "running"}
+    events = [event["event"] for event in job.log()]
+    assert "resumed" in events and events.count("started") == 1
+    pair = (each.result().dataset["iq"].values for each in (undisturbed, job))
+    np.testing.assert_array_equal(*pair)
+
+
+def test_a_hold_that_was_answered_survives_the_death_of_the_server(spool: Spool, serve: Serve) -> None:
+    server = serve().ready()
+    job = spool.submit(pi_no_pi(0), **slow(batch_s=60))
+    until(lambda: job.status()["phase"] == "acquiring")
+
+    job.hold()
+    server.kill()
+    serve().ready()
+
+    assert until(lambda: job.state == "held")
+    assert set(job.status()["holds"]) == {"owner"}
+
+
+def test_a_hold_of_a_running_job_is_taken_back(spool: Spool, serve: Serve) -> None:
+    serve().ready()
+    job = spool.submit(pi_no_pi(0), **slow(batch_s=2, n_batches=3))
+    until(lambda: job.status()["phase"] == "acquiring")
+
+    job.hold()
+    said = job.release()
+
+    assert "is not held after its batch" in said
+    assert job.wait(60).state == "done"
+    assert "held" not in [event["event"] for event in job.log()]
