@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,16 @@ from . import rooms
 from .tally import Tally
 
 Trial = Callable[..., Tally]
+
+
+@pytest.fixture
+def quick_path(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder in memory, where there is one: for many small files that nobody needs to keep."""
+    if not Path("/dev/shm").is_dir():
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="faults-", dir="/dev/shm") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
