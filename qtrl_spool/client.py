@@ -32,6 +32,7 @@ from qtrl_spool.requesting import ANSWER_TIMEOUT_S, Steered, ask, poll
 from qtrl_spool.spool import find
 from qtrl_spool.spool.journal import PARTIAL, read_events
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.settings import is_durable
 
 if TYPE_CHECKING:
     from qtrl_spool.bundle import Bundle
@@ -167,14 +168,18 @@ class Spool:
         return run.prepare(bundle, default).sequence
 
     def drop(self, bundle: Bundle, *, priority: str | int = "normal", job_id: str | None = None) -> Job:
-        """Drop a bundle into ``incoming/`` under a job id; with the same id, a retry is harmless."""
+        """Drop a bundle into ``incoming/`` under a job id; with the same id, a retry is harmless.
+
+        The server can read it, whatever the caller's umask says.
+        """
         from qtrl_spool.bundle import job_name, pack
 
         number = self._layout.priority(priority)
         letters = "".join(ID_LETTERS[byte % len(ID_LETTERS)] for byte in os.urandom(5))
         job_id = job_id or make_id(job_name(bundle, "job"), now=datetime.now(UTC), letters=letters)
         folder = self._layout.incoming / self._layout.priority_folder(number)
-        fs.replace(folder / f"{job_id}{DROP_SUFFIX}", pack(bundle))
+        durable = is_durable(self._layout.mark)
+        fs.replace(folder / f"{job_id}{DROP_SUFFIX}", pack(bundle), durable=durable, is_shared=True)
         return Job(self, job_id)
 
     def priority(self, word: str | int) -> int:

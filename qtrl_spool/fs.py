@@ -92,11 +92,18 @@ def _sync_names(durable: Durable, folder: Path) -> None:
 
 
 def write_new(
-    path: Path, data: bytes, *, durable: Durable = True, mode: int = 0o644, meant: Path | None = None
+    path: Path,
+    data: bytes,
+    *,
+    durable: Durable = True,
+    mode: int = 0o644,
+    meant: Path | None = None,
+    is_shared: bool = False,
 ) -> None:
     """Write a file that must not exist yet, and sync its contents (not its name).
 
-    `meant` is the name that an error tells, if `path` is only a temporary one.
+    `meant` is the name that an error tells, if `path` is only a temporary one; with `is_shared` the file has
+    that mode whatever the umask takes away.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     with reporting("write", meant or path):
@@ -104,6 +111,8 @@ def write_new(
         with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
+            if is_shared and hasattr(os, "fchmod"):
+                os.fchmod(file.fileno(), mode)
             _sync_file(file.fileno(), path, durable)
 
 
@@ -113,11 +122,13 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{beginning}.{os.urandom(4).hex()}.tmp")
 
 
-def replace(path: Path, data: bytes, *, durable: Durable = True, mode: int = 0o644) -> None:
+def replace(
+    path: Path, data: bytes, *, durable: Durable = True, mode: int = 0o644, is_shared: bool = False
+) -> None:
     """Make `path` hold `data`: readers see the old file or the new one, never a part."""
     temporary = temporary_name(path)
     try:
-        write_new(temporary, data, durable=durable, mode=mode, meant=path)
+        write_new(temporary, data, durable=durable, mode=mode, meant=path, is_shared=is_shared)
         if isinstance(durable, bool):
             put_in_place(temporary, path)
         else:

@@ -18,6 +18,7 @@ from qtrl_spool.errors import QtrlSpoolError, WaitTimeoutError, from_record
 from qtrl_spool.job import State
 from qtrl_spool.spool import find, requests
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.settings import is_durable
 
 ANSWER_TIMEOUT_S = 10.0
 _FIRST_LOOK_S, _LATER_LOOK_S, _LONGEST_WAIT_FOR_ANSWER_S = 0.02, 0.5, 0.05
@@ -27,7 +28,7 @@ WAITS = "the request waits in requests/ and is answered when one starts"
 def post(layout: Layout, request: Mapping[str, Any]) -> str:
     """Drop a request and return the name of its file; nobody waits for the answer."""
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{os.urandom(3).hex()}.yaml"
-    requests.send(layout, request, name)
+    requests.send(layout, request, name, durable=is_durable(layout.mark))
     return name
 
 

@@ -269,14 +269,15 @@ class Intake:
         self._seen_copied[path] = mark = copies.fingerprint(path)
         content = seen.sha256 if isinstance(seen, drops.Whole) else mark
         with servers.claiming(self._layout):
-            job_id = copies.mark(self._layout, path, uid, content, taken.job_id)
+            durable = self._settings.durable
+            job_id = copies.mark(self._layout, path, uid, content, taken.job_id, durable=durable)
             if is_arriving(self._layout, job_id) or read_status(self._layout, job_id):
                 return None
             copy = replace(taken, job_id=job_id, uid=uid)
             in_zip = replace(copy, name=copy.name + DROP_SUFFIX)
             target = self._folder / in_zip.file_name
             data = pack(seen.bundle) if isinstance(seen, drops.Whole) else b""
-            fs.replace(target, data, durable=self._settings.durable)
+            fs.replace(target, data, durable=durable)
         _log.info("copied %s: it may not be moved, and can be removed by its owner", taken.name)
         return Arrival(target, copy, seen if isinstance(seen, drops.Bad) else None)
 

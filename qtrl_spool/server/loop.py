@@ -99,7 +99,7 @@ class Server:
         self._roll = Roll(layout, self._journal, self._index)
         self._moves = tickets.Tickets(layout, durable=durable, moved=self._index.moved)
         self._outcome = self._outcome_of(name)
-        self._store = ConfigStore(layout.config)
+        self._store = ConfigStore(layout.config, durable=durable)
         self._wake = Wake()
         self._intake = Intake(
             layout, self.settings, self._journal, name, self._default_at, self._wake.was_renamed, self._index
@@ -178,8 +178,9 @@ class Server:
         return self.layout.incoming, self.layout.requests, self.layout.queue, self.layout.config
 
     def _make_room(self) -> None:
-        fs.make_folder(self.layout.accepting_by(self.name))
-        fs.make_folder(self.layout.claimed_by(self.name))
+        durable = self.settings.durable
+        fs.make_folder(self.layout.accepting_by(self.name), durable=durable)
+        fs.make_folder(self.layout.claimed_by(self.name), durable=durable)
 
     def stop(self) -> None:
         """Ask the server to end: the running job pauses after its batch and goes on at the next start.

@@ -71,14 +71,19 @@ class Outcome:
         self._folder = layout.claimed_by(server)
         self._max_attempts = max_attempts
 
+    @property
+    def durable(self) -> bool:
+        """Whether what this does survives a power cut."""
+        return self._moves.durable
+
     # ------------------------------------------------------------ open jobs
 
     def open(self, job_id: str) -> None:
         """Mark a job as one that this server is moving."""
-        fs.make_folder(self._folder)
+        fs.make_folder(self._folder, durable=self._moves.durable)
         mark = self._folder / f"{job_id}{_OPEN}"
         if not fs.exists(mark):
-            fs.replace(mark, b"")
+            fs.create(mark, durable=self._moves.durable)
 
     def close(self, job_id: str) -> None:
         """Take the mark away: everything about the job is written."""
@@ -128,7 +133,7 @@ class Outcome:
         written = home / claimed_result(place.ticket.claim)
         if fs.exists(written):
             fs.remove(home / PARTIAL)
-            fs.move(written, home / PARTIAL)
+            fs.move(written, home / PARTIAL, durable=self._moves.durable)
         return self.cancel(place, why)
 
     def requeue(self, place: Place, why: str) -> bool:
@@ -230,7 +235,7 @@ class Outcome:
         home = self._layout.home(job_id)
         result = home / RESULT
         if not fs.exists(result):
-            fs.move(home / claimed_result(claim), result)
+            fs.move(home / claimed_result(claim), result, durable=self._moves.durable)
         self._journal.note(
             job_id, claim, "committed", result=result.relative_to(self._layout.root).as_posix()
         )

@@ -84,10 +84,10 @@ def take_over(layout: Layout, outcome: Outcome, dead: str, server: str) -> None:
     """
     _log.warning("server %r has not been heard of for a lease: taking over what it left", dead)
     recover(layout, outcome, dead)
-    mine = layout.accepting_by(server)
-    fs.make_folder(mine)
+    mine, durable = layout.accepting_by(server), outcome.durable
+    fs.make_folder(mine, durable=durable)
     for name in fs.names(layout.accepting_by(dead)):
-        if is_taken(name) and fs.move(layout.accepting_by(dead) / name, mine / name):
+        if is_taken(name) and fs.move(layout.accepting_by(dead) / name, mine / name, durable=durable):
             _drop_copies(layout, dead, name)
 
 

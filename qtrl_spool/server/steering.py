@@ -179,7 +179,7 @@ class Steering:
             told = f"{type(error).__name__}: {str(error)[:200]}"
             reply = _refusal(InternalError(told, hint="please report it"))
         if fs.is_folder(taken) and not taken.is_symlink():
-            fs.move(taken, self._layout.answered / f"{name}.folder")
+            fs.move(taken, self._layout.answered / f"{name}.folder", durable=self._settings.durable)
         self._settle(name, tree, _text_of(taken), reply)
         fs.remove(taken)
         return True
@@ -188,7 +188,7 @@ class Steering:
         self, name: str, tree: Mapping[str, Any] | None, text: str | None, reply: Mapping[str, Any]
     ) -> None:
         told = {**reply, "at": self._journal.now(), "by": self._server}
-        requests.settle(self._layout, name, tree, text, told)
+        requests.settle(self._layout, name, tree, text, told, durable=self._settings.durable)
         _log.info("request %s: %s", printable(name), reply["message"])
 
     def _put_back(self, taken: Path, name: str) -> bool:

@@ -27,7 +27,7 @@ def fingerprint(path: Path) -> str:
     return repr([(name, at.st_ino, at.st_size, at.st_mtime_ns) for name, at in seen if at is not None])
 
 
-def mark(layout: Layout, path: Path, uid: int, content: str, job_id: str) -> str:
+def mark(layout: Layout, path: Path, uid: int, content: str, job_id: str, *, durable: bool = True) -> str:
     """Return the id under which a drop was copied before; remember `job_id` if it was not.
 
     Parameters
@@ -42,6 +42,8 @@ def mark(layout: Layout, path: Path, uid: int, content: str, job_id: str) -> str
         SHA-256 of what it holds.
     job_id:
         The id that a first copy shall have.
+    durable:
+        Whether the memory survives a power cut.
     """
     import hashlib
 
@@ -51,8 +53,8 @@ def mark(layout: Layout, path: Path, uid: int, content: str, job_id: str) -> str
     known = fs.read_json(file)
     if known is not None:
         return str(known["id"])
-    fs.make_folder(_folder(layout))
-    fs.replace_json(file, {"id": job_id, "drop": place})
+    fs.make_folder(_folder(layout), durable=durable)
+    fs.replace_json(file, {"id": job_id, "drop": place}, durable=durable)
     return job_id
 
 

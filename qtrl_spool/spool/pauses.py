@@ -28,7 +28,7 @@ def _path(layout: Layout, server: str | None, *, by_backend: bool) -> Path:
 
 def pause(layout: Layout, pause: Pause, *, durable: bool = True) -> None:
     """Write a pause in the place of the one that the same party made before."""
-    fs.make_folder(layout.paused)
+    fs.make_folder(layout.paused, durable=durable)
     told = {"server": pause.server, "reason": pause.reason, "by": pause.by, "at": pause.at}
     target = _path(layout, pause.server, by_backend=pause.by_backend)
     fs.replace_json(target, {"format": FORMAT, **told}, durable=durable)

@@ -19,10 +19,13 @@ from qtrl_spool.spool.layout import Layout
 _LONGEST_NAME = 200
 
 
-def send(layout: Layout, request: Mapping[str, Any], name: str) -> None:
-    """Drop a request under `name`, whole; dropping the same one twice changes nothing."""
-    target = layout.requests / name
-    fs.replace(target, json.dumps(request, ensure_ascii=False).encode() + b"\n", mode=0o664)
+def send(layout: Layout, request: Mapping[str, Any], name: str, *, durable: bool = True) -> None:
+    """Drop a request under `name`, whole; dropping the same one twice changes nothing.
+
+    The server can read it, whatever the sender's umask says.
+    """
+    data = json.dumps(request, ensure_ascii=False).encode() + b"\n"
+    fs.replace(layout.requests / name, data, durable=durable, mode=0o664, is_shared=True)
 
 
 def answer(layout: Layout, name: str) -> dict[str, Any] | None:
@@ -43,6 +46,8 @@ def settle(
     request: Mapping[str, Any] | None,
     text: str | None,
     reply: Mapping[str, Any],
+    *,
+    durable: bool = True,
 ) -> None:
     """Write a request with its answer to ``requests/answered/``, in the place of an older one of that name.
 
@@ -56,8 +61,12 @@ def settle(
         What it said: as it was read, else as text. What no YAML can say is kept as text, too.
     reply:
         The answer.
+    durable:
+        Whether it survives a power cut.
     """
-    fs.replace(layout.answered / name, _answered(request, text, reply).encode(errors="replace"))
+    fs.replace(
+        layout.answered / name, _answered(request, text, reply).encode(errors="replace"), durable=durable
+    )
 
 
 def _answered(request: Mapping[str, Any] | None, text: str | None, reply: Mapping[str, Any]) -> str:

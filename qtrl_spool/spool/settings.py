@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qtrl_spool import fs
-from qtrl_spool.errors import ConfigError, did_you_mean
+from qtrl_spool.errors import ConfigError, QtrlSpoolError, did_you_mean
 from qtrl_spool.job import parse_priority
 from qtrl_spool.spool.policy import Policy, parse_policy
 
@@ -115,6 +115,14 @@ def read_settings(path: Path) -> Settings:
     if tree.get("format") != FORMAT:
         raise ConfigError(f"format is {tree.get('format')!r}, this program reads {FORMAT!r}", where=path.name)
     return Settings(**{key: _checked(key, value, path.name) for key, value in tree.items()})
+
+
+def is_durable(path: Path) -> bool:
+    """Return whether the ``spool.yaml`` at `path` asks for syncs; true where it cannot be read."""
+    try:
+        return read_settings(path).durable
+    except QtrlSpoolError:
+        return True
 
 
 def _checked(key: str, value: object, where: str) -> Any:

@@ -168,7 +168,7 @@ class Tickets:
         moved: Callable[[Place, Place | None], None] = lambda before, after: None,
     ) -> None:
         self._layout = layout
-        self._durable = self.durable = durable
+        self.durable = durable
         self._moved = moved
 
     def claimed(self, place: Place, server: str) -> Place:
@@ -178,7 +178,7 @@ class Tickets:
 
     def claim(self, place: Place, server: str) -> Place | None:
         """Move a waiting ticket to ``running/<server>/`` under its next claim number."""
-        mine = self.rename(place, server, durable=self._durable)
+        mine = self.rename(place, server, durable=self.durable)
         self._moved(place, mine)
         return mine
 
@@ -190,7 +190,7 @@ class Tickets:
     def settle(self, place: Place, mine: Place | None) -> None:
         """Make a claim by `rename` survive a power cut, and tell of it; None if it was lost."""
         self._moved(place, mine)
-        if mine is not None and self._durable:
+        if mine is not None and self.durable:
             fs.sync_folder(mine.path.parent)
             if place.path.parent.is_dir():
                 fs.sync_folder(place.path.parent)
@@ -218,13 +218,13 @@ class Tickets:
 
     def take_out(self, place: Place, path: Path) -> bool:
         """Move a waiting ticket to a file that only the caller makes; False if it had gone."""
-        is_ours = fs.move(place.path, path, durable=self._durable)
+        is_ours = fs.move(place.path, path, durable=self.durable)
         self._moved(place, None)
         return is_ours
 
     def put_in(self, path: Path, place: Place) -> bool:
         """Move a ticket that was taken out, or a new one, to its place; False if `path` had gone."""
-        is_ours = fs.move(path, place.path, durable=self._durable)
+        is_ours = fs.move(path, place.path, durable=self.durable)
         self._moved(replace(place, path=path), place if is_ours else None)
         return is_ours
 
@@ -232,14 +232,14 @@ class Tickets:
         """Move a ticket to the job's home: the move that ends the job."""
         home = self._layout.home(place.ticket.job_id)
         target = home / final_name(state, place.ticket.claim)
-        ended = fs.move(place.path, target, durable=self._durable)
+        ended = fs.move(place.path, target, durable=self.durable)
         self._moved(place, None)
         return Place(place.ticket, target, state) if ended else None
 
     def queue_folder(self, priority: int) -> Path:
         """Return the folder of ``queue/`` for a priority, made if it is not there."""
         folder = self._layout.queue / self._layout.priority_folder(priority)
-        fs.make_folder(folder)
+        fs.make_folder(folder, durable=self.durable)
         return folder
 
     def _move(
@@ -248,7 +248,7 @@ class Tickets:
         target = folder / ticket.name
         if target == place.path:
             return place
-        is_ours = fs.move(place.path, target, durable=self._durable)
+        is_ours = fs.move(place.path, target, durable=self.durable)
         after = Place(ticket, target, state, server) if is_ours else None
         self._moved(place, after)
         return after
