@@ -49,7 +49,7 @@ def mend(root: Path) -> list[Mending]:
 
 def let_others_in(tmp_path: Path) -> None:
     """Open the folders of the tests, which are root's alone, to other users."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(folder.stat().st_mode | 0o055)
 
 
