@@ -154,9 +154,9 @@ def test_ten_thousand_drops_are_looked_through_a_second_at_a_time(layout: Layout
 
     intake.scan()
 
+    n_looked_at = len(intake.waiting())
     assert time.monotonic() - started < 20
-    assert intake.recheck_after_s == 0.0
-    assert 0 < len(intake.waiting()) <= 10_000
+    assert n_looked_at == 10_000 or (n_looked_at > 0 and intake.recheck_after_s == 0.0)
 
 
 def test_a_folder_with_very_many_files_is_refused_without_looking_at_them_all(
