@@ -1,7 +1,8 @@
-"""What the tests share: where the real lab's configuration lies, if it lies beside the project."""
+"""What the tests share: where the real lab's configuration lies, and locks of instruments of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,11 @@ def reference_config() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real lab's configuration is not at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the locks of instruments apart from this host's, and from those of tests that run beside these."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("QTRL_SPOOL_LOCKS", str(tmp_path_factory.mktemp("locks")))
+        yield
