@@ -241,6 +241,10 @@ class Spool:
         """End a pause; for admins. Returns the answer in words, with what else keeps jobs waiting."""
         return str(self.ask({"resume": "queue", **({"server": server} if server else {})})["message"])
 
+    def drain(self, *, server: str | None = None) -> str:
+        """Let all servers, or this one, take no more drops and end when all is run; for admins."""
+        return str(self.ask({"drain": "queue", **({"server": server} if server else {})})["message"])
+
     @property
     def config(self) -> SpoolConfig:
         """The default configuration, read and updated."""

@@ -48,6 +48,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "move": ("steer", "Give a job another priority."),
         "pause": ("steer", "Let no server take jobs, for admins."),
         "resume": ("steer", "End a pause."),
+        "drain": ("steer", "Let servers end when nothing is left to run, for admins."),
     },
     "Look": {
         "queue": ("look", "What is running and waiting, in order."),

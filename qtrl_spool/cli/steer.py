@@ -112,6 +112,14 @@ def resume(server: str | None, **how: Any) -> int:
     return _queue({"resume": "queue", "server": server}, **how)
 
 
+@click.command()
+@_server
+@asking
+def drain(server: str | None, **how: Any) -> int:
+    """Let all servers, or one, take no more drops and end when nothing is left to run; for admins."""
+    return _queue({"drain": "queue", "server": server}, **how)
+
+
 def _queue(request: dict[str, Any], spool: str, as_json: bool, timeout: float, no_wait: bool) -> int:
     """Ask for something that is about the whole queue."""
     place = opened(spool)

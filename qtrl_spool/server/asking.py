@@ -31,6 +31,7 @@ KNOWS: Mapping[str, frozenset[str]] = {
     "edit": frozenset({"set", "unset", "manifest", "patch", "base"}),
     "pause": frozenset({"server", "reason"}),
     "resume": frozenset({"server"}),
+    "drain": frozenset({"server"}),
     "config": frozenset({"base", "reason", "job"}),
     "rollback": frozenset({"reason"}),
 }

@@ -16,7 +16,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +37,18 @@ from qtrl_spool.server.standby import Charge, Me, has_work, in_charge
 from qtrl_spool.server.steering import Steering, login_name
 from qtrl_spool.server.wake import Wake
 from qtrl_spool.spool import servers, tickets
+from qtrl_spool.spool.eligible import moment
 from qtrl_spool.spool.index import Index
 from qtrl_spool.spool.journal import Journal
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.pauses import end_drain, is_draining
 from qtrl_spool.spool.settings import Settings, read_settings
 
 _log = logging.getLogger(__name__)
 _BEAT_EVERY_S = 5.0
 _STOP_GRACE_S = 10.0
 _AFTER_TROUBLE_S = 1.0
+_AFTER_ATTEMPT_S = 2.0
 
 
 class Server:
@@ -138,6 +141,7 @@ class Server:
         self._warned_of: int | None = None
         self._stop_asked_at: float | None = None
         self._stops = 0
+        self._closing = False
         self._started = utc(datetime.now(UTC))
 
     # ------------------------------------------------------------ life
@@ -162,6 +166,7 @@ class Server:
             self._make_room()
             self._charge.inherit(self._take_over)
             recover(self.layout, self._outcome, self.name)
+            end_drain(self.layout, self.name)
             self._pipeline.begin()
             _log.info("server %r serves %s with backend %r", self.name, self.layout.root, self._backend_name)
             self._watching = watching.watch(
@@ -195,6 +200,7 @@ class Server:
         self._wake.stop()
         self._pipeline.end(timeout=_STOP_GRACE_S)
         try:
+            end_drain(self.layout, self.name)
             self._write_heartbeat(stopped=True)
             self._write_snapshot(at_once=True)
         except StorageError as error:
@@ -209,7 +215,13 @@ class Server:
             return False
         if self._stop_asked_at is not None:
             return True
-        return self._drain and not self._troubles and not self._busy
+        return self._drain and not self._troubles and not self._busy and not self._awaits_attempt()
+
+    def _awaits_attempt(self) -> bool:
+        """Return whether a job that the instrument failed is soon to be tried again: a drain waits for it."""
+        soon = datetime.now(UTC) - timedelta(seconds=_AFTER_ATTEMPT_S)
+        waiting = (self._roll.known(place).facts.get("retry_at") for place in self._index.queued)
+        return any(retry_at is not None and moment(retry_at) > soon for retry_at in waiting)
 
     _busy, _moved = True, False
 
@@ -245,7 +257,8 @@ class Server:
             self._write_snapshot,
         )
         self._note_trouble([said for stage in stages if (said := _trouble_in(stage))])
-        unsettled = self._intake.recheck_after_s is not None or self._steering.recheck_after_s is not None
+        unsettled = self._steering.recheck_after_s is not None
+        unsettled |= not self._closing and self._intake.recheck_after_s is not None
         self._busy = self._moved or unsettled or self._pipeline.is_waiting
 
     def _look_after_instrument(self) -> None:
@@ -267,10 +280,14 @@ class Server:
         self._troubles = troubles
 
     def _accept_drops(self) -> None:
-        self._moved |= bool(self._intake.scan())
+        if not self._closing:
+            self._moved |= bool(self._intake.scan())
 
     def _answer_requests(self) -> None:
         self._moved |= bool(self._steering.scan())
+        if not self._closing and is_draining(self.layout, self.name):
+            _log.info("server %r was asked to end when nothing is left to run", self.name)
+            self._closing = self._drain = True
 
     def _look_at_clock(self) -> None:
         """Stop the running job when that was asked for; give its batch up when the grace is over."""
@@ -331,6 +348,7 @@ class Server:
             "version": __version__,
             "started": self._started,
             "stopped": stopped,
+            "draining": self._closing,
             "running": self._pipeline.job_id,
             "unwell": self._pipeline.illness,
             "announced_bytes": self._pipeline.announced_bytes,

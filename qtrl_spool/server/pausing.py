@@ -1,4 +1,4 @@
-"""Pause and resume the whole queue or one server: for admins, by requests.
+"""Pause and resume the whole queue or one server, and drain: for admins, by requests.
 
 A pause is a file (see ``spool.pauses``), so it survives restarts and counts for every server, also for one
 that starts later. A running job goes on: a pause keeps jobs from being claimed. What an instrument
@@ -8,6 +8,8 @@ Called by ``steering``. Fails: `NotAllowedError`, `UsageError`.
 """
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 from qtrl_spool.errors import UsageError
 from qtrl_spool.server.asking import Asked
@@ -38,6 +40,21 @@ def resume(layout: Layout, asked: Asked, *, durable: bool) -> str:
     left = "; ".join(f"{each} (by {each.by})" for each in pauses.pauses(layout))
     said = f"{what} goes on" if was_paused else f"{what} was not paused"
     return f"{said}; {left}" if left else said
+
+
+def drain(layout: Layout, asked: Asked, *, now: str, durable: bool) -> str:
+    """Let one server, or all that serve, end when nothing is left to run; return the answer in words."""
+    server = _server(layout, asked)
+    asked.check_admin("drain a server")
+    moment = datetime.now(UTC)
+    beats = [beat for beat in servers.heartbeats(layout) if servers.looks_alive(beat, now=moment)]
+    alive = [str(beat["name"]) for beat in beats if not beat.get("standby")]
+    if server is not None and server not in alive:
+        raise UsageError(f"server {server!r} is not running", hint="there is nothing to drain")
+    named = alive if server is None else [server]
+    for each in named:
+        pauses.drain(layout, each, by=asked.user, at=now, durable=durable)
+    return f"{', '.join(named)} takes no more drops, and ends when nothing is left that it can run"
 
 
 def _server(layout: Layout, asked: Asked) -> str | None:

@@ -17,6 +17,7 @@ import logging
 import os
 import secrets
 import stat
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,7 @@ from qtrl_spool.spool.tickets import Tickets, find
 _log = logging.getLogger(__name__)
 _MOST_TEXT = 65_536
 _MOST_TRIES = 3
+_CLEAR_EVERY_S = 3600.0
 
 
 class Steering:
@@ -95,6 +97,7 @@ class Steering:
         store.guard = configuring.guard_of(settings.policy, self._is_admin)
         self._box = Box[drops.Text](drops.look_text, settings, self._limits, was_renamed)
         self._folder = layout.accepting_by(server)
+        self._clear_at = 0.0
 
     @property
     def recheck_after_s(self) -> float | None:
@@ -110,6 +113,7 @@ class Steering:
             If the storage failed for one of them; the others are answered all the same.
         """
         self._outcome.settle_edits()
+        self._clear_answered()
         troubles: list[StorageError] = []
         n_answered = sum(_tried(partial(self._go_on, name), troubles) for name in fs.names(self._folder))
         found = requests.pending(self._layout)
@@ -118,6 +122,14 @@ class Steering:
         if troubles:
             raise troubles[0]
         return n_answered
+
+    def _clear_answered(self) -> None:
+        """Remove old answers, now and then."""
+        if time.monotonic() >= self._clear_at:
+            self._clear_at = time.monotonic() + _CLEAR_EVERY_S
+            n_cleared = requests.clear_answered(self._layout, now=time.time())
+            if n_cleared:
+                _log.info("removed %d old answers", n_cleared)
 
     def _go_on(self, token: str) -> bool:
         """Answer a request that was taken before, by this server or by one that died."""
@@ -224,6 +236,8 @@ class Steering:
         durable = self._settings.durable
         if asked.verb == "pause":
             return {"message": pausing.pause(self._layout, asked, now=self._journal.now(), durable=durable)}
+        if asked.verb == "drain":
+            return {"message": pausing.drain(self._layout, asked, now=self._journal.now(), durable=durable)}
         if asked.verb == "resume":
             return {"message": pausing.resume(self._layout, asked, durable=durable)}
         return {"message": self._steer(asked)}

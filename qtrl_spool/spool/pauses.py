@@ -2,7 +2,8 @@
 
 Owns: ``servers/paused/``, one file for each pause, written and removed by servers alone: ``all.json``
 (the whole queue), ``server~<name>.json`` (one server, by an admin) and ``backend~<name>.json`` (one
-server, by its own instrument). Each is replaced whole, so that pausing twice is pausing once, and lies
+server, by its own instrument). ``drain~<name>.json`` asks a server to end when nothing is left that it can
+run; it goes with that server's end. Each is replaced whole, so that pausing twice is pausing once, and lies
 there until it is resumed: a restart changes nothing. No file is changed by two parties for two reasons:
 what an instrument asked for is not undone by a person, nor the other way round.
 
@@ -18,7 +19,7 @@ from qtrl_spool.spool.eligible import Pause
 from qtrl_spool.spool.layout import Layout
 
 FORMAT = "qtrl-pause/1"
-_ALL, _SERVER, _BACKEND = "all", "server~", "backend~"
+_ALL, _SERVER, _BACKEND, _DRAIN = "all", "server~", "backend~", "drain~"
 
 
 def _path(layout: Layout, server: str | None, *, by_backend: bool) -> Path:
@@ -59,7 +60,11 @@ def resume(layout: Layout, server: str | None, *, by_backend: bool = False, dura
 
 def pauses(layout: Layout) -> tuple[Pause, ...]:
     """Return every pause, that of the whole queue first."""
-    names = [name for name in fs.names(layout.paused) if name.endswith(".json") and not name.startswith(".")]
+    names = [
+        name
+        for name in fs.names(layout.paused)
+        if name.endswith(".json") and not name.startswith((".", _DRAIN))
+    ]
     return tuple(filter(None, (_read(layout.paused / name) for name in names)))
 
 
@@ -72,3 +77,27 @@ def _read(path: Path) -> Pause | None:
     told = told or {"reason": f"{path.name} cannot be read", "by": "nobody", "at": ""}
     reason, by, at = (str(told.get(key) or "") for key in ("reason", "by", "at"))
     return Pause(server or None, reason, by, at, by_backend=who == _BACKEND.rstrip("~"))
+
+
+# ---------------------------------------------------------------- drains
+
+
+def _drain_of(layout: Layout, server: str) -> Path:
+    return layout.paused / f"{_DRAIN}{server}.json"
+
+
+def drain(layout: Layout, server: str, *, by: str, at: str, durable: bool = True) -> None:
+    """Ask a server to accept no more drops, and to end when nothing is left that it can run."""
+    fs.make_folder(layout.paused)
+    told = {"format": FORMAT, "server": server, "by": by, "at": at}
+    fs.replace_json(_drain_of(layout, server), told, durable=durable)
+
+
+def is_draining(layout: Layout, server: str) -> bool:
+    """Return whether a server was asked to end."""
+    return fs.exists(_drain_of(layout, server))
+
+
+def end_drain(layout: Layout, server: str) -> None:
+    """Forget that a server was asked to end: it has, or it begins anew."""
+    fs.remove(_drain_of(layout, server))

@@ -2,7 +2,8 @@
 
 Owns: ``requests/`` and ``requests/answered/``. A request is a small YAML file; a command writes it
 as one closed ``{…}`` under a temporary name and renames it in. An answered request lies in
-``requests/answered/`` with the answer appended under ``answer:``.
+``requests/answered/`` with the answer appended under ``answer:``, for 30 days, and no more than 10,000 of
+them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from qtrl_spool.errors import QtrlSpoolError
 from qtrl_spool.spool.layout import Layout
 
 _LONGEST_NAME = 200
+MOST_ANSWERS, KEEP_ANSWERS_S = 10_000, 30 * 86_400.0
 
 
 def send(layout: Layout, request: Mapping[str, Any], name: str, *, durable: bool = True) -> None:
@@ -76,6 +78,28 @@ def _answered(request: Mapping[str, Any] | None, text: str | None, reply: Mappin
         return dump_patch({**(request or {"request": text}), "answer": dict(reply)})
     except (QtrlSpoolError, ValueError, RecursionError):
         return dump_patch({"request": None if text is None else ascii(text), "answer": dict(reply)})
+
+
+def clear_answered(layout: Layout, *, now: float) -> int:
+    """Remove old answers: those older than 30 days, and of more than 10,000 the oldest; return how many.
+
+    Parameters
+    ----------
+    layout:
+        The spool.
+    now:
+        The time, in s since 1970.
+    """
+    ages = {}
+    for name in fs.names(layout.answered):
+        facts = fs.facts(layout.answered / name)
+        if facts is not None:
+            ages[name] = now - facts.st_mtime
+    newest = sorted(ages, key=ages.__getitem__)
+    old = [name for n, name in enumerate(newest) if n >= MOST_ANSWERS or ages[name] > KEEP_ANSWERS_S]
+    for name in old:
+        fs.remove(layout.answered / name)
+    return len(old)
 
 
 def pending(layout: Layout) -> list[str]:

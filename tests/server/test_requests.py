@@ -17,6 +17,7 @@ from qtrl_spool.experiments import pi_no_pi
 from qtrl_spool.spool import requests
 from qtrl_spool.spool.layout import Layout
 
+from .rig import install_breaking_rig
 from .support import Serve, ServerProcess, quick, slow, until
 
 
@@ -184,9 +185,56 @@ def test_one_paused_server_leaves_the_jobs_to_the_other(spool: Spool, serve: Ser
     assert not spool.queue()["paused"]
 
 
+def test_a_drained_server_runs_what_is_queued_leaves_what_comes_later_and_ends(
+    spool: Spool, serve: Serve
+) -> None:
+    server = serve().ready()
+    running = spool.submit(pi_no_pi(0), **slow(batch_s=0.3, n_batches=5))
+    until(running.running)
+    queued, parked = spool.submit(pi_no_pi(0), **quick()), spool.submit(pi_no_pi(0), **quick(hold=True))
+    until(lambda: queued.place and parked.state == "held")
+
+    said = spool.drain()
+    late = spool.submit(pi_no_pi(0), **quick())
+
+    assert "lab takes no more drops" in said
+    assert server.process.wait(60) == 0
+    assert [job.state for job in (running, queued, parked, late)] == ["done", "done", "held", "queued"]
+    assert late.status()["accepted"] is None
+    serve().ready()
+    assert late.wait(60).state == "done"
+
+
+def test_a_drain_of_one_server_leaves_the_other(spool: Spool, serve: Serve) -> None:
+    first, second = (serve(name=name).ready() for name in ("lab-a", "lab-b"))
+
+    spool.drain(server="lab-a")
+
+    assert first.process.wait(60) == 0
+    assert spool.submit(pi_no_pi(0), **quick()).wait(60).status()["server"] == "lab-b"
+    assert second.process.poll() is None
+
+
+def test_a_drain_waits_for_a_job_that_is_to_be_tried_again(
+    spool: Spool, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in install_breaking_rig(tmp_path / "rig", 1).items():
+        monkeypatch.setenv(key, f"{value}{os.pathsep}{os.environ.get(key, '')}" if "PATH" in key else value)
+    server = serve("--backend", "rig").ready()
+    job = spool.submit(pi_no_pi(0), **quick(retries=1))
+    until(lambda: "the instrument failed" in (job.status()["reason"] or ""))
+
+    spool.drain()
+
+    assert server.process.wait(60) == 0
+    assert job.state == "done"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("{drain: queue, server: nobody}", "no server 'nobody'"),
+        ("{drain: fridge}", "drain what"),
         ("{pause: queue}", "gives no reason"),
         ("{pause: fridge, reason: x}", "pause what"),
         ("{pause: queue, server: nobody, reason: x}", "no server 'nobody'"),
