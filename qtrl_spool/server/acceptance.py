@@ -99,6 +99,8 @@ class Acceptance:
         Returns the default configuration at a version, or in force for ``latest`` and ``submitted``.
     durable:
         Whether what is accepted is synced.
+    meanwhile:
+        Called before each drop is checked: what must not wait for many of them.
     """
 
     def __init__(
@@ -110,8 +112,10 @@ class Acceptance:
         default: Callable[[int | str], Configuration],
         *,
         durable: bool,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
         self._layout = layout
+        self._meanwhile = meanwhile
         self._server = server
         self._limits = limits
         self._default = default
@@ -154,6 +158,7 @@ class Acceptance:
     # ------------------------------------------------------------ write
 
     def _prepared(self, arrival: Arrival) -> _Ending | None:
+        self._meanwhile()
         path, taken = arrival.path, arrival.taken
         if self._has_ticket(taken.job_id):
             _log.info("%s was dropped again: nothing to do", taken.job_id)

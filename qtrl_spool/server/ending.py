@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qtrl_spool.errors import BackendError, QtrlSpoolError
+from qtrl_spool.job import Ticket
 from qtrl_spool.server.orders import Before, Execution, Order
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.spool.journal import n_attempts
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.settings import Settings
 
 _MOST_BEFORE = 4
 
@@ -48,6 +50,26 @@ class Cause:
     why: str = ""
     error: QtrlSpoolError | None = None
     details: str = ""
+
+
+def making_way(mine: Ticket, other: Ticket, ran_s: float, settings: Settings) -> Cause | None:
+    """Return why the job that acquires should pause for one that is ready; None if it should go on.
+
+    Parameters
+    ----------
+    mine, other:
+        Tickets of the one that acquires and of the one that is ready.
+    ran_s:
+        For how long (s) the first one has run since its claim.
+    settings:
+        Of the spool.
+    """
+    if other.priority < mine.priority and settings.preempts(other.priority):
+        return Cause(Kind.PREEMPTED, f"a more urgent job came: {other.job_id}")
+    slice_s = settings.slice_of(mine.priority)
+    if other.priority == mine.priority and slice_s is not None and ran_s > slice_s:
+        return Cause(Kind.SLICED, f"its time slice is over: {other.job_id} is next")
+    return None
 
 
 class Ending:

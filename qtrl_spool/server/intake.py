@@ -78,6 +78,8 @@ class Intake:
         Whether a path was seen to be renamed in: such a drop is whole.
     index:
         Of the tickets.
+    meanwhile:
+        Called now and then while there are many: the instrument must not wait for them.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Intake:
         default: Callable[[int | str], Configuration],
         was_renamed: Callable[[Path], bool],
         index: Index,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
         self._layout = layout
         self._settings = settings
@@ -96,7 +99,9 @@ class Intake:
         self._folder = layout.accepting_by(server)
         limits = Limits.from_dict(settings.limits)
         self._box = Box[drops.Whole](drops.look, settings, limits, was_renamed)
-        self._acceptance = Acceptance(layout, journal, server, limits, default, durable=settings.durable)
+        self._acceptance = Acceptance(
+            layout, journal, server, limits, default, durable=settings.durable, meanwhile=meanwhile
+        )
         self._shares = Shares(
             limits.per_user_queued, limits.per_user_per_minute, lambda each: journal.record(each).get("uid")
         )

@@ -105,7 +105,14 @@ class Server:
         self._store = ConfigStore(layout.config, durable=durable)
         self._wake = Wake()
         self._intake = Intake(
-            layout, self.settings, self._journal, name, self._default_at, self._wake.was_renamed, self._index
+            layout,
+            self.settings,
+            self._journal,
+            name,
+            self._default_at,
+            self._wake.was_renamed,
+            self._index,
+            lambda: self._pipeline.look_up(),
         )
         self._steering = Steering(
             layout,

@@ -19,21 +19,22 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
 from qtrl_spool import fs
 from qtrl_spool.backends import Backend
 from qtrl_spool.config import ConfigStore
-from qtrl_spool.errors import InternalError
+from qtrl_spool.errors import InternalError, StorageError
 from qtrl_spool.results import space
 from qtrl_spool.server import orders
 from qtrl_spool.server.acquiring import Acquiring
 from qtrl_spool.server.choosing import Choosing, Names
-from qtrl_spool.server.ending import Cause, Ending, Kind
+from qtrl_spool.server.ending import Cause, Ending, Kind, making_way
 from qtrl_spool.server.finishing import Finishing, Keep, Result
 from qtrl_spool.server.health import Health
-from qtrl_spool.server.orders import Execution, Order, Ready
+from qtrl_spool.server.orders import Execution, Order
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.patience import BESIDES_S, Now, hung, overdue
 from qtrl_spool.server.preparing import Preparing
@@ -49,7 +50,7 @@ from qtrl_spool.spool.tickets import Place, Tickets
 _log = logging.getLogger(__name__)
 _PROGRESS_EVERY_S = 0.2
 _LOOK_AGAIN_S = 1.0
-_MOST_FINISHING = 4
+_MOST_FINISHING = 16
 _GRACE_S = 10.0
 
 
@@ -237,6 +238,11 @@ class Pipeline:
                     f"the stage {type(stage).__name__} died", hint="please report it with the server's log"
                 )
 
+    def look_up(self) -> None:
+        """Choose again in the midst of other work, so that the instrument finds its next job; never fails."""
+        with suppress(StorageError):  # the next step meets it again, and tells
+            self._choose()
+
     def _give_back_strays(self) -> None:
         """Give back what lies among our claimed tickets and is in nobody's hands."""
         for place in tickets.running(self._layout, self._server):
@@ -252,8 +258,12 @@ class Pipeline:
                 self._outcome.close(order.job_id)
         if self._slot.order is None and best is not None and len(self._written) < _MOST_FINISHING:
             self._consider(best)
-        if self._now is not None and self._slot.ready is not None:
-            self._make_way(self._now, self._slot.ready)
+        now, ready = self._now, self._slot.ready
+        if now is not None and ready is not None and not now.order.halt.is_set():
+            ran_s, mine, other = time.monotonic() - now.since, now.order.place, ready.order.waiting
+            cause = making_way(mine.ticket, other.ticket, ran_s, self._settings)
+            if cause is not None:
+                self._halt(now, cause)
 
     @property
     def is_waiting(self) -> bool:
@@ -265,22 +275,6 @@ class Pipeline:
         order = self._choosing.order(best, self._ending.before)
         if order is not None and self._backend is not None:
             self._slot.fill(order, self._preparing.inbox, self._backend)
-
-    # ------------------------------------------------------------ make way
-
-    def _make_way(self, now: Now, ready: Ready) -> None:
-        """Let the job that acquires pause, if the one that is ready comes before it."""
-        if now.order.halt.is_set():
-            return
-        mine, other = now.order.place.ticket, ready.order.waiting.ticket
-        if other.priority < mine.priority and self._settings.preempts(other.priority):
-            self._halt(now, Cause(Kind.PREEMPTED, f"a more urgent job came: {other.job_id}"))
-        elif other.priority == mine.priority and self._slice_is_over(now, mine.priority):
-            self._halt(now, Cause(Kind.SLICED, f"its time slice is over: {other.job_id} is next"))
-
-    def _slice_is_over(self, now: Now, priority: int) -> bool:
-        slice_s = self._settings.slice_of(priority)
-        return slice_s is not None and time.monotonic() - now.since > slice_s
 
     # ------------------------------------------------------------ the clock
 
