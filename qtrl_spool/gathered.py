@@ -79,14 +79,10 @@ def checked(acquired: object, wanted: Measurement) -> tuple[Labelled, Labelled |
     shots = settings.n_reps, settings.n_elements, settings.n_triggers
     if raw is not None:
         _check_shape("traces", raw, RAW_AXES, (2, *shots, settings.points))
+        _check_finite("samples", raw)
     iq = acquired.iq if acquired.iq is not None else _demodulated(raw, wanted)
     _check_shape("IQ points", iq, IQ_AXES, (len(wanted.readouts), *shots, 2))
-    if not np.isfinite(iq.values).all():
-        n_bad = int((~np.isfinite(iq.values)).sum())
-        raise BackendError(
-            f"the backend returned {n_bad} of {iq.values.size} IQ values that are no finite numbers",
-            hint="look at the instrument: a digitizer that saturates or loses data",
-        )
+    _check_finite("IQ values", iq)
     if settings.keep_raw and raw is None:
         raise BackendError(
             "raw traces are to be kept, and the backend returned none", hint="set keep_raw: false"
@@ -100,6 +96,15 @@ def _demodulated(raw: Labelled | None, wanted: Measurement) -> Labelled:
     if raw is None:
         raise BackendError("the backend returned neither raw traces nor IQ points")
     return demodulate(raw, wanted.config.adc, wanted.readouts)
+
+
+def _check_finite(what: str, data: Labelled) -> None:
+    if data.values.dtype.kind == "f" and not np.isfinite(data.values).all():
+        n_bad = int((~np.isfinite(data.values)).sum())
+        raise BackendError(
+            f"the backend returned {n_bad} of {data.values.size} {what} that are no finite numbers",
+            hint="look at the instrument: a digitizer that saturates or loses data",
+        )
 
 
 def _check_shape(what: str, data: Labelled, axes: tuple[str, ...], shape: tuple[int, ...]) -> None:

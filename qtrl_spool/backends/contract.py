@@ -74,10 +74,18 @@ class BackendContract:
         return Measurement(program, config, settings, triggers, readouts)
 
     def connected(self) -> Backend:
-        """Return a backend that is open."""
+        """Return a backend that is open; the ones before are released: an instrument may be had but once."""
+        self.teardown_method()
         backend = type(self).make()
+        self._open: list[Backend] = [backend]
         backend.connect()
         return backend
+
+    def teardown_method(self) -> None:
+        """Release what a test has left open."""
+        for backend in getattr(self, "_open", []):
+            backend.release()
+        self._open = []
 
     def armed(self, measurement: Measurement) -> Backend:
         """Return a backend that can acquire."""
@@ -179,7 +187,10 @@ class BackendContract:
         assert took < self.soon_s, f"it took {took:.1f} s to stop"
 
     def test_it_comes_back_when_it_is_aborted(self) -> None:
-        """`abort` from another thread makes a blocked `acquire` come back, with data or without."""
+        """`abort` from another thread makes a blocked `acquire` come back, with data or without.
+
+        A backend whose batches are shorter than `soon_s` passes whatever it does.
+        """
         backend = self.armed(self.measurement())
         ended = threading.Event()
 

@@ -89,8 +89,6 @@ class Acquiring(Stage[Ready | CheckUp]):
         self._abandoned = False
         self.busy: tuple[str, float] | None = None
         """What the instrument is asked for at present, and since when (s, monotonic)."""
-        self.acquiring_s = 0.0
-        """For how long the backend has acquired since the server started, s."""
 
     def report(self, report: Report) -> None:
         """Say something to the main loop, unless this stage was given up."""
@@ -241,9 +239,7 @@ class Acquiring(Stage[Ready | CheckUp]):
         order = execution.order
 
         def on_batch(batch: int) -> None:
-            now = time.monotonic()
-            self.acquiring_s += now - (self.busy or ("", now))[1]
-            self.busy = "acquire", now
+            self.busy = "acquire", time.monotonic()
             self.report(Batch(order, batch, execution.n_batches))
             self._keep(execution)
 

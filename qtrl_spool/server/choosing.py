@@ -8,6 +8,7 @@ fails. Fails with `StorageError`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +17,7 @@ from typing import Any
 from qtrl_spool import fs
 from qtrl_spool.bundle import Bundle, unpack
 from qtrl_spool.config import ConfigStore, Configuration
-from qtrl_spool.errors import QtrlSpoolError, StorageError
+from qtrl_spool.errors import InternalError, QtrlSpoolError, StorageError
 from qtrl_spool.server.orders import Before, Order
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.roll import Choice
@@ -71,18 +72,18 @@ class Choosing:
         self._store = store
         self._choice = choice
         self._names = names
+        self._refused: set[str] = set()
 
     def best(self, *, besides: Collection[str]) -> Place | None:
         """Return the ticket whose turn it is; `besides` are the jobs that pause at this moment."""
+        self._end_refusals()
         return self._choice.next(partial(self._takes, self._known(), besides))
 
     def _known(self) -> Facts:
         """Return what decides, for this server, whether a job may run."""
         servers = {self._names.server: self._names.instrument}
-        stopped = [
-            each for each in pauses(self._layout) if not each.by_backend
-        ]  # that one we know first-hand
-        return Facts(servers, tuple(stopped), partial(is_open, self._layout))
+        said = tuple(each for each in pauses(self._layout) if not each.by_backend)  # ours we know first-hand
+        return Facts(servers, said, partial(is_open, self._layout))
 
     def _takes(self, facts: Facts, besides: Collection[str], place: Place, told: Mapping[str, Any]) -> bool:
         """Whether a job may run here, by what this server knows of it and then by its record."""
@@ -116,14 +117,16 @@ class Choosing:
         self._journal.forget(job_id)
         self._outcome.open(job_id)
         mark = fs.mark_of(best.path)
+        data = fs.read(best.path)
+        if data is None:  # it moved on
+            self._outcome.close(job_id)
+            return None
         try:
-            bundle = unpack(fs.read(best.path) or b"")
-            order = self._order(best, mark, bundle, before)
+            order = self._order(best, mark, unpack(data), before)
         except StorageError:
             raise
         except QtrlSpoolError as error:
-            if fs.exists(best.path):
-                self.refuse(best, error, "")
+            self.refuse(best, error, "")
             return None
         self._journal.open_log(job_id, order.place.ticket.claim)
         return order
@@ -131,7 +134,7 @@ class Choosing:
     def _order(self, waiting: Place, mark: str, bundle: Bundle, before: Mapping[str, Before]) -> Order:
         ticket = waiting.ticket
         record = self._journal.record(ticket.job_id)
-        is_paused = paused_at(self._layout, ticket.job_id, ticket.claim)
+        is_paused = paused_at(self._layout, ticket.job_id)
         default, is_latest = self._default_for(bundle, record, is_paused)
         notes: tuple[dict[str, Any], ...] = ()
         if record["priority"] != ticket.priority:
@@ -181,10 +184,20 @@ class Choosing:
         }
 
     def refuse(self, waiting: Place, error: QtrlSpoolError, details: str) -> None:
-        """Claim a job that cannot run, and let it fail."""
+        """Claim a job that cannot run, and let it fail; what the storage refuses of it is done later."""
+        job_id = waiting.ticket.job_id
+        self._refused.add(job_id)
         mine = self._moves.claim(waiting, self._names.server)
-        if mine is None:
-            self._outcome.close(waiting.ticket.job_id)
-            return
-        self._journal.note(mine.ticket.job_id, mine.ticket.claim, "claimed", server=self._names.server)
-        self._outcome.fail(mine, error, details)
+        if mine is not None:
+            self._journal.note(job_id, mine.ticket.claim, "claimed", server=self._names.server)
+            self._outcome.fail(mine, error, details)
+            self._refused.discard(job_id)
+        else:
+            self._end_refusals()
+
+    def _end_refusals(self) -> None:
+        """Make the records of refused jobs say what their tickets say, after a storage that failed."""
+        for job_id in sorted(self._refused):
+            with suppress(InternalError):
+                self._outcome.settle(job_id)
+            self._refused.discard(job_id)

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qtrl_spool.errors import BackendError, QtrlSpoolError
-from qtrl_spool.job import Ticket
+from qtrl_spool.job import State, Ticket
 from qtrl_spool.server.orders import Before, Execution, Order
 from qtrl_spool.server.outcome import Outcome
-from qtrl_spool.spool.journal import n_attempts
+from qtrl_spool.spool.journal import n_retries, read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.settings import Settings
 
 _MOST_BEFORE = 4
+_MAY_GO_ON = {State.PAUSED, State.HELD, State.QUEUED}
 
 
 class Kind(StrEnum):
@@ -92,6 +93,13 @@ class Ending:
         self.before: dict[str, Before] = {}
         """What paused jobs measured that no partial result holds, by id: a few of them."""
 
+    def forget_gone(self) -> None:
+        """Give the room of paused jobs back that ended, or that another server goes on with."""
+        for job_id in list(self.before):
+            record = read_status(self._layout, job_id) or {}
+            if record.get("state") not in _MAY_GO_ON:
+                self.before.pop(job_id).data.close()
+
     def finish(self, order: Order, cause: Cause | None) -> None:
         """Publish a result that is written, unless the job was cancelled meanwhile."""
         if cause is not None and cause.kind is Kind.CANCELLED:
@@ -133,8 +141,8 @@ class Ending:
             self.before.pop(next(iter(self.before))).data.close()
 
     def _fail(self, order: Order, error: QtrlSpoolError, details: str) -> None:
-        attempts = n_attempts(self._layout, order.job_id)
-        if isinstance(error, BackendError) and attempts <= order.bundle.manifest.retries:
+        n_before = n_retries(self._layout, order.job_id)
+        if isinstance(error, BackendError) and n_before < order.bundle.manifest.retries:
             self._outcome.retry(order.place, error, details)
         else:
             self._outcome.fail(order.place, error, details)

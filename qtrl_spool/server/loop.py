@@ -27,10 +27,11 @@ from qtrl_spool.errors import OperatorError, StorageError
 from qtrl_spool.job import utc
 from qtrl_spool.server import watching
 from qtrl_spool.server.board import Board
+from qtrl_spool.server.choosing import Names
 from qtrl_spool.server.instrument import lock_of
 from qtrl_spool.server.intake import Intake
 from qtrl_spool.server.outcome import Outcome
-from qtrl_spool.server.pipeline import Names, Pipeline
+from qtrl_spool.server.pipeline import Pipeline
 from qtrl_spool.server.recovery import Watch, recover, take_over
 from qtrl_spool.server.roll import Choice, Roll
 from qtrl_spool.server.standby import Charge, Me, has_work, in_charge
@@ -47,6 +48,7 @@ from qtrl_spool.spool.settings import Settings, read_settings
 _log = logging.getLogger(__name__)
 _BEAT_EVERY_S = 5.0
 _STOP_GRACE_S = 10.0
+_STUCK_S = 60.0
 _AFTER_TROUBLE_S = 1.0
 _AFTER_ATTEMPT_S = 2.0
 
@@ -219,7 +221,7 @@ class Server:
 
     def _over(self) -> bool:
         if not self._pipeline.is_idle:
-            return False
+            return self._leaves_unwritten()
         if self._stop_asked_at is not None:
             return True
         return self._drain and not self._troubles and not self._busy and not self._awaits_attempt()
@@ -229,6 +231,19 @@ class Server:
         soon = datetime.now(UTC) - timedelta(seconds=_AFTER_ATTEMPT_S)
         waiting = (self._roll.known(place).facts.get("retry_at") for place in self._index.queued)
         return any(retry_at is not None and moment(retry_at) > soon for retry_at in waiting)
+
+    def _leaves_unwritten(self) -> bool:
+        """Whether to end although what was measured cannot be written: told so twice, or waited a minute."""
+        if self._stop_asked_at is None or not self._pipeline.is_stuck:
+            return False
+        if self._stops < 2 and time.monotonic() - self._stop_asked_at < _STUCK_S:
+            return False
+        _log.error(
+            "%s is left unwritten (%s): it starts over at the next start",
+            self._pipeline.job_id,
+            self._pipeline.trouble,
+        )
+        return True
 
     _busy, _moved = True, False
 

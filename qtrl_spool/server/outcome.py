@@ -34,6 +34,7 @@ from qtrl_spool.spool.journal import (
     claimed_result,
     hold_asked_for,
     n_attempts,
+    n_retries,
     paused_at,
     read_events,
 )
@@ -160,6 +161,18 @@ class Outcome:
         if asked is not None:
             self._journal.note(job_id, claim, "held", **asked)
 
+    def unclaim(self, place: Place) -> bool:
+        """Give a job back of which nothing was begun: it was claimed in vain, and no event tells of that."""
+        job_id = place.ticket.job_id
+        asked = cancel_asked_for(self._layout, job_id)
+        if asked is not None:
+            return self.cancel(place, asked)
+        if not self._put_back(place):
+            return self.lose(place)
+        self._note_hold(place)
+        self.close(job_id)
+        return True
+
     def pause(
         self, place: Place, why: str, *, batch: int, n_batches: int | None, order: int | None = None
     ) -> bool:
@@ -168,7 +181,7 @@ class Outcome:
         The event comes first: a death in between is mended as a pause. `order` puts it behind others.
         """
         job_id, claim = place.ticket.job_id, place.ticket.claim
-        if not paused_at(self._layout, job_id, claim):
+        if not paused_at(self._layout, job_id):
             self._journal.note(job_id, claim, "paused", why=why, reason=why, batch=batch, n_batches=n_batches)
         if not self._put_back(place, order):
             return self.lose(place)
@@ -184,9 +197,7 @@ class Outcome:
         ticket moves, so that it counts after a death, too.
         """
         job_id = place.ticket.job_id
-        events = read_events(self._layout, job_id)
-        n_failures = 1 + sum(each["event"] == "error" and bool(each.get("retry_at")) for each in events)
-        retry_at = self._journal.now(after_s=backoff_s(n_failures))
+        retry_at = self._journal.now(after_s=backoff_s(1 + n_retries(self._layout, job_id)))
         note = {"error": error.record(), "traceback": details, "retry_at": retry_at}
         self._journal.note(job_id, place.ticket.claim, "error", **note)
         return self.requeue(place, f"another attempt after: {error.message}")
@@ -195,7 +206,7 @@ class Outcome:
         """Do with an interrupted job what was asked for: cancel it, let it fail, or queue it again."""
         job_id = place.ticket.job_id
         asked = cancel_asked_for(self._layout, job_id)
-        if asked is None and paused_at(self._layout, job_id, place.ticket.claim):
+        if asked is None and paused_at(self._layout, job_id):
             progress = self._journal.record(job_id)["progress"]
             return self.pause(place, why, batch=progress["batch"], n_batches=progress["n_batches"])
         attempts = n_attempts(self._layout, job_id)

@@ -110,6 +110,7 @@ class Pipeline:
         self._said: deque[orders.Report] = deque()
         self._now: Now | None = None
         self._written: dict[str, Execution] = {}
+        self._keeping: set[str] = set()
         self._causes: dict[str, Cause] = {}
         self._progress_at = 0.0
         self._again_at = 0.0
@@ -158,9 +159,9 @@ class Pipeline:
         return self._health.illness
 
     @property
-    def acquiring_s(self) -> float:
-        """For how long the backend has acquired since it was opened, s."""
-        return self._acquiring.acquiring_s
+    def is_stuck(self) -> bool:
+        """Whether what was measured cannot be written at present."""
+        return bool(self._written) and self.trouble is not None
 
     @property
     def announced_bytes(self) -> int:
@@ -225,6 +226,7 @@ class Pipeline:
         """
         self._look_at_clock()
         self._give_back_strays()
+        self._ending.forget_gone()
         if self._backend is not None:
             self._health.ask_again(self._acquiring.inbox)
         self._choose()
@@ -355,6 +357,7 @@ class Pipeline:
 
     def _keep(self, execution: Execution) -> None:
         self._written[execution.order.job_id] = execution
+        self._keeping.add(execution.order.job_id)
         self._finishing.inbox.put(Keep(execution))
 
     def _let_go(self, report: orders.Failed) -> None:
@@ -362,6 +365,8 @@ class Pipeline:
         if self._now is not None and self._now.order is report.order:
             self._now, self._backend = None, None
             self._slot.empty()
+            if report.execution is not None:
+                self._written[report.order.job_id] = report.execution
 
     # ------------------------------------------------------------ what is written about it
 
@@ -390,6 +395,7 @@ class Pipeline:
             written.ready.room.end()
             if order.job_id not in self._ending.before:
                 written.data.close()
+        self._keeping.discard(order.job_id)
         self._causes.pop(order.job_id, None)
 
     def _note_health(self, report: orders.Unwell | orders.Well | orders.Connected) -> None:
@@ -413,8 +419,10 @@ class Pipeline:
         is_claimed = fs.exists(order.place.path)
         self._moves.settle(order.waiting, order.place if is_claimed else None)
         if is_claimed:
-            self._moves.enqueue(order.place)
-        self._outcome.close(order.job_id)
+            self._outcome.unclaim(order.place)
+        else:
+            self._outcome.close(order.job_id)
+        self._causes.pop(order.job_id, None)
         self._slot.empty(order)
 
     def _note_begun(self, report: orders.Begun) -> None:
@@ -434,9 +442,8 @@ class Pipeline:
     def _failed(self, report: orders.Failed) -> None:
         """Let what a failed job measured be kept; it fails when that is done."""
         job_id = report.order.job_id
-        is_again = job_id in self._written and job_id in self._causes
         self._causes.setdefault(job_id, Cause(Kind.FAILED, error=report.error, details=report.details))
-        if is_again or report.execution is None:
+        if job_id in self._keeping or report.execution is None:
             self._stop(report.order, None)
         else:
             self._keep(report.execution)
@@ -492,5 +499,3 @@ _ACT: dict[type, Callable[[Pipeline, Any], None]] = {
     orders.Finished: Pipeline._finished,
     orders.Kept: Pipeline._kept,
 }
-
-__all__ = ["Names", "Pipeline"]

@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 from qtrl_spool import run
 from qtrl_spool.backends import Backend
-from qtrl_spool.errors import NotFoundError, UsageError
+from qtrl_spool.errors import NotFoundError, StorageError, UsageError
 from qtrl_spool.gathered import Data
 from qtrl_spool.results.read import resume_point
-from qtrl_spool.server.orders import Before, Order, Ready, Unfit
+from qtrl_spool.server.orders import Before, NotBegun, Order, Ready, Unfit
 from qtrl_spool.server.stage import Reports, Stage, as_error
 from qtrl_spool.spool.journal import PARTIAL
 
@@ -43,6 +43,8 @@ class Preparing(Stage[tuple[Order, Backend]]):
         job, backend = order
         try:
             ready = _ready(job, backend)
+        except StorageError as trouble:
+            self.report(NotBegun(job, trouble))  # it waits: the storage is at fault, not the job
         except Exception as error:  # noqa: BLE001 - a stage outlives whatever a job or a driver does
             self.report(Unfit(job, as_error(error), traceback.format_exc()))
         else:

@@ -60,12 +60,22 @@ def n_attempts(layout: Layout, job_id: str) -> int:
     return sum(event["event"] == "started" for event in read_events(layout, job_id))
 
 
-def paused_at(layout: Layout, job_id: str, claim: int) -> bool:
-    """Return whether the claim of that number ended with a pause: its data wait to be gone on with."""
-    name = f"events.c{claim}.jsonl"
-    kinds = [event["event"] for event in _events_in(layout.home(job_id) / name)]
-    ends = [kind for kind in kinds if kind in {"paused", "requeued", "started", "resumed", "failed"}]
+def n_retries(layout: Layout, job_id: str) -> int:
+    """Return how often a job was given another attempt because its instrument failed."""
+    events = read_events(layout, job_id)
+    return sum(event["event"] == "error" and bool(event.get("retry_at")) for event in events)
+
+
+def paused_at(layout: Layout, job_id: str) -> bool:
+    """Return whether a job ended its last execution with a pause: its data wait to be gone on with.
+
+    A claim that came to nothing wrote no event, and changes nothing of that.
+    """
+    ends = [each["event"] for each in read_events(layout, job_id) if each["event"] in _ENDS]
     return bool(ends) and ends[-1] == "paused"
+
+
+_ENDS = {"paused", "requeued", "started", "resumed", "failed"}
 
 
 def cancel_asked_for(layout: Layout, job_id: str) -> str | None:

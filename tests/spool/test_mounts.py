@@ -74,7 +74,7 @@ def test_a_disk_of_this_machine_is_not_shared(kind: str) -> None:
         mount("overlay", "volatile"),
         mount("cifs", "nostrictsync"),
     ],
-    ids=str,
+    ids=lambda bad: f"{bad.kind} {' '.join(sorted(bad.options))}",
 )
 def test_a_mount_that_does_not_keep_what_is_synced_is_known(bad: Mount) -> None:
     assert undone_by_power_cut(bad)
