@@ -8,20 +8,38 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from . import beds, forked, images, powercut, spools, storm, sweep
+from . import beds, forked, images, machine, powercut, spools, storm, sweep
 from .tally import Tally, total
 
 
 def failed_calls(options: argparse.Namespace, work: Path) -> Tally:
-    """Make the first n trials of the sweep, after `seed` others."""
-    chosen = islice(sweep.cases(work / "template", work), options.seed, options.seed + options.n)
-    return replace(sweep.made(work / "template", work, chosen, show), bed="failed calls")
+    """Make the first n trials of the sweep, after `seed` others, with the spools on a bed."""
+    return _swept(options, work, sweep.cases(work / "template", work), "failed calls")
+
+
+def lost_replies(options: argparse.Namespace, work: Path) -> Tally:
+    """Make n trials in which a rename is carried out and its reply gets lost, after `seed` others."""
+    return _swept(options, work, sweep.lost_replies(work / "template", work), "lost replies")
+
+
+def _swept(options: argparse.Namespace, work: Path, cases: Iterable[sweep.Case], name: str) -> Tally:
+    chosen = list(islice(cases, options.seed, options.seed + options.n))
+    with beds.BEDS[options.on](work / "bed") as bed:
+        tally = sweep.made(work / "template", bed.roots[-1] / "sweep", chosen, show)
+        return replace(tally, bed=f"{name}, {bed.name}")
+
+
+def stories(options: argparse.Namespace, work: Path) -> Tally:
+    """Tell n stories of servers and people to the model."""
+    machine.prepare(work / "template")
+    return machine.told(options.n, options.seed)
 
 
 def deaths(options: argparse.Namespace, work: Path) -> Tally:
@@ -58,6 +76,8 @@ TRIALS = {
     "kills": kills,
     "failed-calls": failed_calls,
     "deaths": deaths,
+    "lost-replies": lost_replies,
+    "stories": stories,
 }
 _shown: list[Tally] = []
 

@@ -11,13 +11,22 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from qtrl_spool import fs
 from qtrl_spool.bundle import pack
@@ -31,6 +40,7 @@ from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.tickets import Place, Tickets
 
 from . import promise
+from .tally import Tally
 
 NAMES = ("a", "b", "c")
 PRIORITIES = (10, 50)
@@ -356,3 +366,19 @@ def prepare(template: Path) -> None:
 
     BUNDLE = pack(Bundle(pi_no_pi(0).to_dict(), {}, Manifest()))
     TEMPLATE = template
+
+
+def told(n: int, part: int) -> Tally:
+    """Tell the model `n` stories and return what came of it; the first that breaks it ends them."""
+    stories = settings(
+        max_examples=n,
+        stateful_step_count=14,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    try:
+        run_state_machine_as_test(seed(part)(Protocol), settings=stories)
+    except Exception:
+        return Tally("stories", n, stuck=(traceback.format_exc(),))
+    return Tally("stories", n)

@@ -8,6 +8,7 @@ next one goes on. Nothing may be lost or be there twice.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ from .injector import CHANGES, ERRNOS, POSSIBLE, Fault, Injector, Wire
 from .scenarios import SCENARIOS, Ends, broken, insisting
 from .tally import Tally, total
 
+_RENAMES = ("rename", "replace")
 _SAID = ("storage trouble", "Error: ")
 
 
@@ -148,6 +150,15 @@ def _coprime(a: int, b: int) -> bool:
     while b:
         a, b = b, a % b
     return a == 1
+
+
+def lost_replies(template: Path, work: Path, scenarios: Sequence[str] = tuple(SCENARIOS)) -> Iterator[Case]:
+    """Yield a lost reply to every rename: it is carried out, and reported to have found nothing."""
+    calls = calls_of(template, work, scenarios)
+    for nth in range(1, 1 + max(sum(calls[each][call] for call in _RENAMES) for each in scenarios)):
+        for each in scenarios:
+            if nth <= sum(calls[each][call] for call in _RENAMES):
+                yield Case(each, Fault(nth, errno.ENOENT, late=True, calls=_RENAMES))
 
 
 def deaths(template: Path, work: Path, scenarios: Sequence[str] = tuple(SCENARIOS)) -> Iterator[Case]:

@@ -16,3 +16,10 @@ def test_a_call_that_fails_costs_no_job_and_ends_no_server(forked: Trial, part: 
     assert tally.faults == {}
     assert tally.trials == 130
     assert set(tally.kinds) >= VERBS
+
+
+def test_a_rename_whose_reply_gets_lost_has_been_made_and_everybody_finds_out(forked: Trial) -> None:
+    tally = forked("lost-replies", "--n", 60)
+
+    assert tally.faults == {}
+    assert tally.trials == 60
