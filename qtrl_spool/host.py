@@ -9,6 +9,16 @@ import os
 from typing import Any
 
 
+def login_name() -> str:
+    """Return the name of the user that this process runs as."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
 def user_name(uid: int) -> str:
     """Return the login name of a user number, or the number where it has no name here."""
     try:

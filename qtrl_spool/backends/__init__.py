@@ -20,7 +20,8 @@ Called by `qtrl_spool.run` and the server, which turn whatever a backend raises 
 A backend raises `BackendError` for what the lab admin can mend, `ConfigError` for a configuration
 that it cannot carry out, and `AbortedError` when it was told to stop.
 
-Known limits: one job at a time; a backend that ignores `should_stop` is only stopped between batches.
+Known limits: one job at a time; a backend that ignores `should_stop` is only stopped between batches,
+or given up and replaced by another one when its job takes too long.
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ import click
 
 from qtrl_spool.cli.fetch import is_done
 from qtrl_spool.cli.look import QUEUE_HEADINGS, queue_row
-from qtrl_spool.cli.make import login_name
 from qtrl_spool.cli.say import fact, hush_libraries, word
 from qtrl_spool.cli.tables import table
 from qtrl_spool.errors import InternalError, OperatorError
+from qtrl_spool.host import login_name
 
 if TYPE_CHECKING:
     from qtrl_spool.client import Job, Spool

@@ -6,6 +6,7 @@ import click
 
 from qtrl_spool.cli.options import json_option, spool_option
 from qtrl_spool.cli.say import document, fact, word
+from qtrl_spool.host import login_name
 
 
 @click.command()
@@ -51,7 +52,7 @@ def serve(
     One server at a time drives an instrument: a second one on its host stands by, and takes over when the
     first is gone.
 
-    When it is told to end, the running job stops after its batch and goes back to the queue; told twice,
+    When it is told to end, the running job pauses after its batch and goes on at the next start; told twice,
     the batch is given up.
     """
     import signal
@@ -95,13 +96,3 @@ def _make_embedded(spool: str) -> None:
     if is_embedded(Path(spool)):
         made = create_spool(spool, who=login_name())
         word(f"made the spool {made.path} with the configuration of {made.config_from}")
-
-
-def login_name() -> str:
-    """Return the name of the user who calls."""
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

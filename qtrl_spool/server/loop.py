@@ -24,6 +24,7 @@ from qtrl_spool import __version__, fs, host, run
 from qtrl_spool.backends import Backend
 from qtrl_spool.config import ConfigStore, Configuration
 from qtrl_spool.errors import OperatorError, StorageError
+from qtrl_spool.host import login_name
 from qtrl_spool.job import utc
 from qtrl_spool.server import watching
 from qtrl_spool.server.board import Board
@@ -35,7 +36,7 @@ from qtrl_spool.server.pipeline import Pipeline
 from qtrl_spool.server.recovery import Watch, recover, take_over
 from qtrl_spool.server.roll import Choice, Roll
 from qtrl_spool.server.standby import Charge, Me, has_work, in_charge
-from qtrl_spool.server.steering import Steering, login_name
+from qtrl_spool.server.steering import Steering
 from qtrl_spool.server.wake import Wake
 from qtrl_spool.spool import servers, tickets
 from qtrl_spool.spool.eligible import moment
@@ -106,42 +107,8 @@ class Server:
         self._outcome = self._outcome_of(name)
         self._store = ConfigStore(layout.config, durable=durable)
         self._wake = Wake()
-        self._intake = Intake(
-            layout,
-            self.settings,
-            self._journal,
-            name,
-            self._default_at,
-            self._wake.was_renamed,
-            self._index,
-            lambda: self._pipeline.look_up(),
-        )
-        self._steering = Steering(
-            layout,
-            self.settings,
-            self._journal,
-            self._moves,
-            self._outcome,
-            name,
-            self._store,
-            self._cancel_running,
-            self._park_running,
-            self._wake.was_renamed,
-        )
         self._watch = Watch(layout, name, self.settings.lease_s)
-        self._pipeline = Pipeline(
-            layout,
-            self.settings,
-            self._journal,
-            self._moves,
-            self._outcome,
-            self._store,
-            Choice(self._index, self._roll),
-            Names(name, self.instrument, backend_name),
-            make_backend,
-            self._wake.set,
-            self._intake.next_order,
-        )
+        self._make_rooms(make_backend)
         self._beat_at = -_BEAT_EVERY_S
         self._beat: dict[str, Any] = {}
         self._board = Board(layout, self._journal, self._index, self._roll, name)
@@ -152,6 +119,44 @@ class Server:
         self._stops = 0
         self._closing = False
         self._started = utc(datetime.now(UTC))
+
+    def _make_rooms(self, make_backend: Callable[[], Backend]) -> None:
+        """Make those who take drops in, answer requests and run jobs."""
+        self._intake = Intake(
+            self.layout,
+            self.settings,
+            self._journal,
+            self.name,
+            self._default_at,
+            self._wake.was_renamed,
+            self._index,
+            lambda: self._pipeline.look_up(),
+        )
+        self._steering = Steering(
+            self.layout,
+            self.settings,
+            self._journal,
+            self._moves,
+            self._outcome,
+            self.name,
+            self._store,
+            self._cancel_running,
+            self._park_running,
+            self._wake.was_renamed,
+        )
+        self._pipeline = Pipeline(
+            self.layout,
+            self.settings,
+            self._journal,
+            self._moves,
+            self._outcome,
+            self._store,
+            Choice(self._index, self._roll),
+            Names(self.name, self.instrument, self._backend_name),
+            make_backend,
+            self._wake.set,
+            self._intake.next_order,
+        )
 
     # ------------------------------------------------------------ life
 

@@ -278,8 +278,6 @@ class Pipeline:
         if order is not None and self._backend is not None:
             self._slot.fill(order, self._preparing.inbox, self._backend)
 
-    # ------------------------------------------------------------ the clock
-
     def _look_at_clock(self) -> None:
         """Give up what takes longer than it may, and a backend that does not come back."""
         busy, time_now = self._acquiring.busy, time.monotonic()

@@ -12,7 +12,6 @@ answering again. What is done is in ``verbs``, ``pausing`` and ``configuring``.
 
 from __future__ import annotations
 
-import getpass
 import logging
 import os
 import secrets
@@ -287,11 +286,3 @@ def _text_of(path: Path) -> str | None:
         return None
     data = fs.read(path)
     return None if data is None else data.decode(errors="replace")
-
-
-def login_name() -> str:
-    """Return the name of the user that this process runs as."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
