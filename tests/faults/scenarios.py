@@ -189,6 +189,16 @@ def a_resume(root: Path, work: Path) -> Ends:
     return Ends({job: "done"}, lambda: _unanswered(root))
 
 
+def a_job_that_cannot_run(root: Path, work: Path) -> Ends:
+    """A held job that a new default has broken is released: it is claimed, and fails before the instrument."""
+    job = submitted(root, hold=True)
+    loud = {"config": {"variables": {"Q0/amp_180": 1.5}}, "base": 1, "reason": "much too loud"}
+    requests.send(Layout.of(root), loud, "config.yaml")
+    _drained(root, work)
+    requests.send(Layout.of(root), {"release": job}, "request.yaml")
+    return Ends({job: "failed"}, lambda: _unanswered(root, also=_TOO_LATE))
+
+
 def a_new_default(root: Path, work: Path) -> Ends:
     """The default configuration is updated by a request."""
     del work
@@ -231,6 +241,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         an_edit,
         a_parked_job,
         a_resume,
+        a_job_that_cannot_run,
         a_new_default,
         a_dead_server,
         another_dead_server,
