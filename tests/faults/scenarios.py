@@ -190,7 +190,7 @@ def a_resume(root: Path, work: Path) -> Ends:
 
 
 def a_job_that_cannot_run(root: Path, work: Path) -> Ends:
-    """A held job that a new default has broken is released: it is claimed, and fails before the instrument."""
+    """A held job that a new default has broken is released: it is claimed, and fails at once."""
     job = submitted(root, hold=True)
     loud = {"config": {"variables": {"Q0/amp_180": 1.5}}, "base": 1, "reason": "much too loud"}
     requests.send(Layout.of(root), loud, "config.yaml")
