@@ -21,7 +21,8 @@ from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.settings import is_durable
 
 ANSWER_TIMEOUT_S = 10.0
-_FIRST_LOOK_S, _LATER_LOOK_S, _LONGEST_WAIT_FOR_ANSWER_S = 0.02, 0.5, 0.05
+_FIRST_LOOK_S, _LATER_LOOK_S = 0.02, 0.5
+_FIRST_LOOK_FOR_ANSWER_S, _LATER_LOOK_FOR_ANSWER_S = 0.004, 0.05
 WAITS = "the request waits in requests/ and is answered when one starts"
 
 
@@ -56,7 +57,12 @@ def ask(
     name = post(layout, request)
     if timeout == 0:
         return {"ok": None, "message": f"asked for, in requests/{name}", "request": name}
-    reply = poll(lambda: requests.answer(layout, name), timeout, longest=_LONGEST_WAIT_FOR_ANSWER_S)
+    reply = poll(
+        lambda: requests.answer(layout, name),
+        timeout,
+        first=_FIRST_LOOK_FOR_ANSWER_S,
+        longest=_LATER_LOOK_FOR_ANSWER_S,
+    )
     if reply is None:
         raise _unanswered(layout, name, timeout)
     if not reply.get("ok"):
@@ -191,10 +197,16 @@ class Steered:
         return self._state().final
 
 
-def poll(look: Callable[[], Any], timeout: float | None, *, longest: float = _LATER_LOOK_S) -> Any:
+def poll(
+    look: Callable[[], Any],
+    timeout: float | None,
+    *,
+    first: float = _FIRST_LOOK_S,
+    longest: float = _LATER_LOOK_S,
+) -> Any:
     """Call `look` until it returns something, ever less often; None if that takes too long."""
     end = None if timeout is None else time.monotonic() + timeout
-    pause = _FIRST_LOOK_S
+    pause = first
     while (found := look()) is None:
         left = None if end is None else end - time.monotonic()
         if left is not None and left <= 0:
