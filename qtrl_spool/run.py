@@ -113,8 +113,13 @@ def warnings_of(config: Configuration) -> tuple[str, ...]:
     return (*config.warnings, *warnings(config.adc))
 
 
-def check(bundle: Bundle, default: Configuration) -> None:
+def check(bundle: Bundle, default: Configuration) -> Configuration:
     """Find what acceptance must find: the sequence's form, its pulse keys, the patch's keys and chain.
+
+    Returns
+    -------
+    config:
+        The configuration that it would run with today, as `effective` returns it.
 
     Raises
     ------
@@ -132,6 +137,7 @@ def check(bundle: Bundle, default: Configuration) -> None:
     if "adc" in bundle.patch:
         _rehearse_any(bundle, config, readouts, n_elements)
     _check_size(AcquisitionSettings.of(config, n_elements=n_elements, n_triggers=None), len(readouts))
+    return config
 
 
 def _check_size(settings: AcquisitionSettings, n_readouts: int) -> None:

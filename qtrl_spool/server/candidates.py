@@ -58,8 +58,7 @@ def candidate(whole: Whole, default: Configuration, drop: str, *, check: bool) -
     """
     bundle, n_batches = whole.bundle, 1
     if check:
-        run.check(bundle, default)
-        n_batches = run.effective(bundle, default).get("adc/acquisition_settings/n_batches", 1)
+        n_batches = run.check(bundle, default).get("adc/acquisition_settings/n_batches", 1)
     noted = {
         "name": job_name(bundle, stem(drop)),
         "tags": list(bundle.manifest.tags),

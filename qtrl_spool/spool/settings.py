@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,12 @@ def read_settings(path: Path) -> Settings:
 
 def is_durable(path: Path) -> bool:
     """Return whether the ``spool.yaml`` at `path` asks for syncs; true where it cannot be read."""
+    return _is_durable(path, fs.mark_of(path))
+
+
+@lru_cache(maxsize=16)
+def _is_durable(path: Path, mark: str) -> bool:
+    """Read it once for each `mark`, which changes with the file: YAML takes longer than a submission."""
     try:
         return read_settings(path).durable
     except QtrlSpoolError:
