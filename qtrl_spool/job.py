@@ -279,10 +279,10 @@ def blank_record(job_id: str, name: str) -> dict[str, Any]:
 
 _WANTS = ("instrument", "after", "not_before")
 _COPIED = {
-    "accepted": ("name", "user", "uid", "priority", "submitted", "config_version", "tags", *_WANTS),
+    "accepted": ("name", "user", "uid", "priority", "submitted", "config_version", "tags", *_WANTS, "shape"),
     "rejected": ("name", "user", "uid", "priority", "submitted", "error", "rejected"),
     "moved": ("priority",),
-    "edited": ("name", "config_version", "tags", *_WANTS),
+    "edited": ("name", "config_version", "tags", *_WANTS, "shape"),
     "claimed": ("server",),
     "started": ("attempt", "config_version"),
     "resumed": ("attempt", "config_version"),

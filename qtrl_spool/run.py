@@ -113,13 +113,14 @@ def warnings_of(config: Configuration) -> tuple[str, ...]:
     return (*config.warnings, *warnings(config.adc))
 
 
-def check(bundle: Bundle, default: Configuration) -> Configuration:
+def check(bundle: Bundle, default: Configuration) -> dict[str, Any]:
     """Find what acceptance must find: the sequence's form, its pulse keys, the patch's keys and chain.
 
     Returns
     -------
-    config:
-        The configuration that it would run with today, as `effective` returns it.
+    shape:
+        What tells how long the job will take: ``n_reps``, ``n_batches``, ``n_elements``, ``n_triggers``
+        (by the configuration: only compiling tells those of the sequence), ``n_readouts``, ``batch_s``.
 
     Raises
     ------
@@ -136,8 +137,16 @@ def check(bundle: Bundle, default: Configuration) -> Configuration:
     n_elements = examined.wrapper.n_elements if examined.wrapper else 0
     if "adc" in bundle.patch:
         _rehearse_any(bundle, config, readouts, n_elements)
-    _check_size(AcquisitionSettings.of(config, n_elements=n_elements, n_triggers=None), len(readouts))
-    return config
+    settings = AcquisitionSettings.of(config, n_elements=n_elements, n_triggers=None)
+    _check_size(settings, len(readouts))
+    return {
+        "n_reps": settings.n_reps,
+        "n_batches": settings.n_batches,
+        "n_elements": n_elements,
+        "n_triggers": settings.n_triggers,
+        "n_readouts": len(readouts),
+        "batch_s": config.get("simulator/batch_s", 0.0),
+    }
 
 
 def _check_size(settings: AcquisitionSettings, n_readouts: int) -> None:

@@ -11,12 +11,15 @@ Called by the main loop, at every step. Fails: `StorageError`; it is tried again
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from qtrl_spool import fs
+from qtrl_spool.server.experience import Experience
+from qtrl_spool.server.foresight import Foresight, Seen
 from qtrl_spool.server.roll import Entry, Roll
 from qtrl_spool.spool import servers, snapshot
 from qtrl_spool.spool.eligible import Facts, keeping, kept
@@ -41,6 +44,8 @@ class Board:
         Of the spool and of this server.
     server:
         Its name.
+    experience, foresight:
+        What it learns of times, and what it foretells.
     clock, busy:
         Tell monotonic time, and for how long this thread has kept a core busy, s.
     """
@@ -52,6 +57,8 @@ class Board:
         index: Index,
         roll: Roll,
         server: str,
+        experience: Experience,
+        foresight: Foresight,
         clock: Callable[[], float] = time.monotonic,
         busy: Callable[[], float] = time.thread_time,
     ) -> None:
@@ -60,6 +67,7 @@ class Board:
         self._index = index
         self._roll = roll
         self._server = server
+        self._experience, self._foresight = experience, foresight
         self._clock, self._busy = clock, busy
         self._seen: object = None
         self._about: object = None
@@ -90,22 +98,28 @@ class Board:
         if is_time or not self._roll.is_whole:
             self._index.look()
             self._roll.learn()
+        self._experience.learn(self._journal.record)
         if not is_time:
             return
         beats = servers.heartbeats(self._layout)
         if len(beats) > 1:
             self._roll.refresh()
         self._write(beats, list(map(snapshot.line, arriving)))
+        self._experience.save(at_once=at_once)
         self._is_late = False
         rest = max(_SHARE * (self._busy() - busy), _WAITING * (self._clock() - began), _SHORTEST_S)
         self._next_at = began + min(rest, _LONGEST_S)
 
     def _write(self, beats: Sequence[Mapping[str, Any]], arriving: list[str]) -> None:
         facts = facts_of(self._layout, self._alive(beats))
-        running = [self._running(each) for each in self._index.running]
+        records = [(each, self._record(each)) for each in self._index.running]
+        about = (self._index.version, self._roll.version, [record["updated"] for _, record in records])
+        self._foresight.look(Seen(self._index.queued, records, facts, about))
+        running = [self._running(*each) for each in records]
         still = [{**beat, "updated": None} for beat in beats]
         kept = self._kept(facts)
-        seen = (self._index.version, self._roll.version, running, arriving, still, facts.pauses, kept)
+        version = (self._index.version, self._roll.version, self._foresight.version)
+        seen = (version, running, arriving, still, facts.pauses, kept)
         if seen == self._seen:
             return
         sections = {
@@ -121,12 +135,17 @@ class Board:
 
     # ------------------------------------------------------------ lines
 
-    def _running(self, place: Place) -> str:
-        job_id, mine = place.ticket.job_id, place.server == self._server
-        record = None if mine else read_status(self._layout, job_id)
+    def _record(self, place: Place) -> Mapping[str, Any]:
+        job_id = place.ticket.job_id
+        record = None if place.server == self._server else read_status(self._layout, job_id)
+        return record or self._journal.record(job_id)
+
+    def _running(self, place: Place, record: Mapping[str, Any]) -> str:
         facts = {"state": place.state.value, "priority": place.ticket.priority, "claim": place.ticket.claim}
         nowhere = {"server": place.server, "place": None, "ahead": None}
-        return snapshot.line(short(record or self._journal.record(job_id), **facts, **nowhere))
+        told = json.loads(f"{{{self._foresight.etas(place.ticket.job_id)}}}")
+        ends = {key: value for key, value in told.items() if key.startswith("eta_finish")}
+        return snapshot.line(short(record, **facts, **nowhere, **ends))
 
     def _kept(self, facts: Facts) -> dict[str, str]:
         """Return, by job, what keeps it alone from running, such as another job or the time."""
@@ -140,11 +159,12 @@ class Board:
     def _queued(self, beats: Sequence[Mapping[str, Any]], facts: Facts, kept: Mapping[str, str]) -> list[str]:
         """Return the lines of the waiting jobs, those of the last time if nothing about them has changed."""
         alive = serving(self._alive(beats), (place.server for place in self._index.running))
-        about = (self._index.version, self._roll.version, alive, facts.pauses, dict(kept))
+        version = (self._index.version, self._roll.version, self._foresight.version)
+        about = (version, alive, facts.pauses, dict(kept))
         if about != self._about:
             line = Line(alive, keeping(facts))
             self._lines = [
-                self._waiting(line, self._roll.known(each), kept.get(each.ticket.job_id))
+                self._waiting(line, each.ticket.job_id, self._roll.known(each), kept.get(each.ticket.job_id))
                 for each in self._index.queued
             ]
             self._about = about
@@ -157,12 +177,10 @@ class Board:
         mine = [each for each in beats if each["name"] == self._server]
         return [*(mine or [{"name": self._server}]), *(b for b in others if servers.looks_alive(b, now=now))]
 
-    def _waiting(self, line: Line, job: Entry, kept: str | None) -> str:
+    def _waiting(self, line: Line, job_id: str, job: Entry, kept: str | None) -> str:
         standing = line.next(job.facts.get("user"), job.facts.get("instrument"), kept)
-        shown = None if job.paused else standing.ahead + 1
-        return job.card.line(
-            snapshot.varying(shown, standing.ahead, standing.users, standing.reason, snapshot.NO_ETAS)
-        )
+        shown, etas = None if job.paused else standing.ahead + 1, self._foresight.etas(job_id)
+        return job.card.line(snapshot.varying(shown, standing.ahead, standing.users, standing.reason, etas))
 
     def _parked(self, place: Place) -> str:
         job = self._roll.known(place)

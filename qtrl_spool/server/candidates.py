@@ -56,9 +56,8 @@ def candidate(whole: Whole, default: Configuration, drop: str, *, check: bool) -
     SubmitterError
         If it cannot run.
     """
-    bundle, n_batches = whole.bundle, 1
-    if check:
-        n_batches = run.check(bundle, default).get("adc/acquisition_settings/n_batches", 1)
+    bundle = whole.bundle
+    shape = run.check(bundle, default) if check else {"n_batches": 1}
     noted = {
         "name": job_name(bundle, stem(drop)),
         "tags": list(bundle.manifest.tags),
@@ -68,7 +67,8 @@ def candidate(whole: Whole, default: Configuration, drop: str, *, check: bool) -
         "drop": drop,
         "drop_sha256": whole.sha256,
         "config_version": default.version,
-        "n_batches": n_batches,
+        "n_batches": shape["n_batches"],
+        "shape": shape,
     }
     return Candidate(pack(bundle), bundle.manifest.user, bundle.manifest.hold, noted)
 

@@ -110,7 +110,8 @@ class Editing:
             "after": list(manifest.after),
             "not_before": manifest.not_before,
             "config_version": record["config_version"] if is_pinned else default.version,
-            "n_batches": run.effective(new, default).get("adc/acquisition_settings/n_batches", 1),
+            "n_batches": (shape := run.check(new, default))["n_batches"],
+            "shape": shape,
         }
 
     # ------------------------------------------------------------ do it

@@ -29,12 +29,15 @@ from qtrl_spool.job import utc
 from qtrl_spool.server import watching
 from qtrl_spool.server.board import Board
 from qtrl_spool.server.choosing import Names
+from qtrl_spool.server.experience import Experience
+from qtrl_spool.server.foresight import Foresight
 from qtrl_spool.server.instrument import lock_of
 from qtrl_spool.server.intake import Intake
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.pipeline import Pipeline
 from qtrl_spool.server.recovery import Watch, recover, take_over
 from qtrl_spool.server.roll import Choice, Roll
+from qtrl_spool.server.stage import Reports
 from qtrl_spool.server.standby import Charge, Me, has_work, in_charge
 from qtrl_spool.server.steering import Steering
 from qtrl_spool.server.wake import Wake
@@ -107,11 +110,13 @@ class Server:
         self._outcome = self._outcome_of(name)
         self._store = ConfigStore(layout.config, durable=durable)
         self._wake = Wake()
+        self._experience = Experience(layout, name)
         self._watch = Watch(layout, name, self.settings.lease_s)
         self._make_rooms(make_backend)
         self._beat_at = -_BEAT_EVERY_S
         self._beat: dict[str, Any] = {}
-        self._board = Board(layout, self._journal, self._index, self._roll, name)
+        foresight = Foresight(name, self._experience, self._roll, self.settings.preempts)
+        self._board = Board(layout, self._journal, self._index, self._roll, name, self._experience, foresight)
         self._troubles: list[str] = []
         self._config_refused: str | None = None
         self._warned_of: int | None = None
@@ -154,7 +159,7 @@ class Server:
             Choice(self._index, self._roll),
             Names(self.name, self.instrument, self._backend_name),
             make_backend,
-            self._wake.set,
+            Reports(self._wake.set, self._experience.hear),
             self._intake.next_order,
         )
 

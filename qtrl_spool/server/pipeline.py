@@ -71,8 +71,8 @@ class Pipeline:
         Of this server, its instrument and its backend.
     make_backend:
         Returns the backend, not yet connected.
-    wake:
-        Called after each report.
+    reports:
+        Where its stages say what becomes of their orders.
     last_order:
         Returns an order number behind all that wait.
     """
@@ -88,7 +88,7 @@ class Pipeline:
         choice: Choice,
         names: Names,
         make_backend: Callable[[], Backend],
-        wake: Callable[[], None],
+        reports: Reports,
         last_order: Callable[[], int],
     ) -> None:
         self._layout = layout
@@ -101,7 +101,7 @@ class Pipeline:
         self._choosing = Choosing(layout, journal, moves, outcome, store, choice, names)
         self._ending = Ending(layout, outcome, last_order)
         self._health = Health(layout, journal, names.server, names.backend, durable=settings.durable)
-        self._reports = Reports(wake)
+        self._reports = reports
         self._slot = Slot(layout, names.server, self._reports, lambda: self._acquiring.inbox)
         self._preparing = Preparing(self._reports, self._slot.hand_over)
         self._finishing = Finishing(self._reports, journal.now, durable=settings.durable)

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from qtrl_spool.forecast.kinds import kind_of
 from qtrl_spool.job import State, blank_record
 from qtrl_spool.spool.index import Index
 from qtrl_spool.spool.journal import Journal, read_status
@@ -31,12 +32,13 @@ _KEEPING = ("after", "not_before", "retry_at")
 class Entry:
     """One waiting or parked job."""
 
-    __slots__ = ("card", "claim", "facts", "may_be_kept", "paused", "priority")
+    __slots__ = ("card", "claim", "done", "facts", "kind", "may_be_kept", "paused", "priority")
 
     def __init__(self, place: Place, record: Mapping[str, Any]) -> None:
         self.claim, self.priority = place.ticket.claim, place.ticket.priority
         self.paused = record["state"] == State.PAUSED and place.state is State.QUEUED
         self.facts = {key: record[key] for key in _KEPT if record.get(key) is not None}
+        self.kind, self.done = kind_of(record), int(record["progress"]["batch"] or 0)
         self.may_be_kept = not self.facts.keys().isdisjoint(_KEEPING)
         state = State.PAUSED if self.paused else place.state
         named = {"state": state.value, "priority": self.priority, "claim": self.claim}

@@ -60,14 +60,26 @@ class Inbox(Generic[T]):
 
 
 class Reports:
-    """What the stages say, in order; `wake` is called after each."""
+    """What the stages say, in order.
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    Parameters
+    ----------
+    wake:
+        Called after each report.
+    hear:
+        Called with each report at the moment at which it is made, by the thread that makes it.
+    """
+
+    def __init__(
+        self, wake: Callable[[], None], hear: Callable[[Report], None] = lambda report: None
+    ) -> None:
         self._said: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self._wake = wake
+        self._hear = hear
 
     def put(self, report: Report) -> None:
         """Say something."""
+        self._hear(report)
         self._said.put(report)
         self._wake()
 

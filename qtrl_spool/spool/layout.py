@@ -105,6 +105,10 @@ class Layout:
         """Return the path of a server's heartbeat."""
         return self.servers / f"{server}.json"
 
+    def timings(self, server: str) -> Path:
+        """Return the path of what a server has learnt of the times that jobs take."""
+        return self.servers / f"{server}.timings.json"
+
     def server_lock(self, server: str) -> Path:
         """Return the path of the lock that a server holds for life."""
         return self.servers / f"{server}.lock"

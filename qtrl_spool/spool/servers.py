@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FORMAT = "qtrl-server/1"
 CLAIM_LOCK_TIMEOUT_S = 0.1
+TIMINGS = ".timings"
+"""What ends the name of the file in which a server keeps what it learnt."""
 LEASE_S = 60.0
 """After how long a server that says nothing seems to be dead to those who only look."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -35,10 +37,10 @@ def check_name(name: str) -> str:
     UsageError
         If it cannot be part of a path on every system.
     """
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or name.endswith(TIMINGS):
         raise UsageError(
             f"a server cannot be named {name!r}",
-            hint="use up to 64 letters, digits, dots, dashes and underscores",
+            hint=f"use up to 64 letters, digits, dots, dashes and underscores, and no {TIMINGS} at the end",
         )
     return name
 
@@ -112,7 +114,8 @@ def holder(layout: Layout, name: str) -> str:
 
 def heartbeats(layout: Layout) -> list[dict[str, Any]]:
     """Return what every server last said of itself, by name."""
-    files = [name for name in fs.names(layout.servers) if name.endswith(".json") and not name.startswith(".")]
+    names = (name for name in fs.names(layout.servers) if name.endswith(".json") and not name.startswith("."))
+    files = [name for name in names if not name.endswith(f"{TIMINGS}.json")]
     found = [fs.read_json(layout.servers / name) for name in files]
     return [beat for beat in found if beat is not None and beat.get("format") == FORMAT]
 

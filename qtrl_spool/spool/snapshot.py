@@ -12,10 +12,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from qtrl_spool import fs
 from qtrl_spool.spool.layout import Layout
+
+if TYPE_CHECKING:
+    from qtrl_spool.forecast.timetable import Foretold
 
 FORMAT = "qtrl-queue/1"
 ETAS = ("eta_start", "eta_start_low", "eta_start_high", "eta_finish", "eta_finish_low", "eta_finish_high")
@@ -27,6 +32,7 @@ SHORT = (
 )
 SECTIONS = ("servers", "running", "queued", "held", "arriving")
 _quoted = json.encoder.encode_basestring
+_LAST_DAY = 1_000_000
 _JOIN = ",\n"
 _encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -92,6 +98,23 @@ def varying(place: int | None, ahead: int | None, users: Sequence[str], reason: 
 
 
 NO_ETAS = ",".join(f'"{key}":null' for key in ETAS)
+
+
+def etas(foretold: Foretold) -> str:
+    """Return when a job is expected to start and to end, s since 1970, as part of its line; in whole s."""
+    times = (*foretold.start, *foretold.finish)
+    return ",".join(f'"{key}":"{_stamp(time)}"' for key, time in zip(ETAS, times, strict=True))
+
+
+def _stamp(time: float) -> str:
+    days, left = divmod(round(time), 86_400)
+    hours, left = divmod(left, 3_600)
+    return f"{_day(days)}T{hours:02d}:{left // 60:02d}:{left % 60:02d}.000000Z"
+
+
+@lru_cache(maxsize=64)
+def _day(days: int) -> str:
+    return f"{date(1970, 1, 1) + timedelta(days=min(days, _LAST_DAY))}"
 
 
 def text(head: Mapping[str, Any], sections: Mapping[str, Sequence[str]]) -> bytes:

@@ -12,6 +12,8 @@ import pytest
 
 from qtrl_spool.job import Ticket, record_of
 from qtrl_spool.server.board import Board
+from qtrl_spool.server.experience import Experience
+from qtrl_spool.server.foresight import Foresight
 from qtrl_spool.server.roll import Choice, Roll
 from qtrl_spool.spool import tickets
 from qtrl_spool.spool.index import Index
@@ -39,7 +41,19 @@ class House:
         self.journal = Journal(self.layout, "lab", durable=False)
         self.index = Index(self.layout, self.clock, self.clock)
         self.roll = Roll(self.layout, self.journal, self.index, self.clock)
-        self.board = Board(self.layout, self.journal, self.index, self.roll, "lab", self.clock, self.clock)
+        self.experience = Experience(self.layout, "lab", self.clock)
+        foresight = Foresight("lab", self.experience, self.roll, clock=self.clock, busy=self.clock)
+        self.board = Board(
+            self.layout,
+            self.journal,
+            self.index,
+            self.roll,
+            "lab",
+            self.experience,
+            foresight,
+            self.clock,
+            self.clock,
+        )
         self.moves = tickets.Tickets(self.layout, durable=False, moved=self.index.moved)
 
     def add(self, order: int, user: str = "ada", **more: Any) -> str:

@@ -1,0 +1,203 @@
+"""When jobs are expected to start and to end, as ``queue.json`` tells it: the queue played forward.
+
+The near end of the queue is played whenever something has changed, all of it more rarely: 10,000 waiting
+jobs take a tenth of a second. A time that moved by less than people would notice stays as it was told.
+
+Called by ``board``. Reads nothing: `experience` knows what jobs took. Known limits: slices among long jobs
+are not foreseen, nor what nobody knows yet, such as more urgent jobs. Of a job that another
+server runs only its status is known.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from qtrl_spool.forecast.kinds import kind_of
+from qtrl_spool.forecast.timetable import Foretold, Runs, Serves, Times, Timetable, Waits
+from qtrl_spool.server.experience import Experience
+from qtrl_spool.server.roll import Roll
+from qtrl_spool.spool.eligible import Facts, moment, stopped_by
+from qtrl_spool.spool.snapshot import NO_ETAS, etas
+from qtrl_spool.spool.tickets import Place, turn
+
+NEAR = 300
+_SHARE = 25.0
+_AGAIN_S = 5.0
+_SAME_SHARE, _SAME_S = 0.02, 0.3
+
+
+class Seen(NamedTuple):
+    """The queue as a server sees it.
+
+    Attributes
+    ----------
+    waiting:
+        The tickets in their order.
+    running:
+        The claimed tickets, with the records of their jobs.
+    facts:
+        Who takes jobs.
+    version:
+        Differs when the queue does.
+    """
+
+    waiting: Sequence[Place]
+    running: Sequence[tuple[Place, Mapping[str, Any]]]
+    facts: Facts
+    version: object
+
+
+class Foresight:
+    """Foretells for one server.
+
+    Parameters
+    ----------
+    server:
+        Its name.
+    experience, roll:
+        What it knows.
+    preempts:
+        Whether a job of that priority makes a less urgent one give way.
+    clock, wall, busy:
+        Tell monotonic time, the time of day, and for how long this thread has kept a core busy, s.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        experience: Experience,
+        roll: Roll,
+        preempts: Callable[[int], bool] = lambda priority: False,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        busy: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._server = server
+        self._experience = experience
+        self._roll = roll
+        self._preempts = preempts
+        self._clock, self._wall, self._busy = clock, wall, busy
+        self._told: dict[str, tuple[Foretold, str]] = {}
+        self._about: object = None
+        self._played_at = self._all_at = float("-inf")
+        self.version = 0
+        """Grows when anything is told anew."""
+
+    def etas(self, job_id: str) -> str:
+        """Return when a job is expected to start and to end, as part of its line in ``queue.json``."""
+        known = self._told.get(job_id)
+        return NO_ETAS if known is None else known[1]
+
+    def look(self, seen: Seen) -> None:
+        """Play the queue forward if something has changed."""
+        about, now = (
+            (seen.version, self._experience.n_heard, seen.facts.servers, seen.facts.pauses),
+            self._clock(),
+        )
+        if about == self._about and now - self._played_at < _AGAIN_S:
+            return
+        is_all = now >= self._all_at or len(seen.waiting) <= NEAR
+        busy = self._busy()
+        self._tell(self._play(seen, len(seen.waiting) if is_all else NEAR), is_all=is_all)
+        self._about, self._played_at = about, now
+        if is_all:
+            self._all_at = now + _SHARE * (self._busy() - busy)
+
+    # ------------------------------------------------------------ play
+
+    def _play(self, seen: Seen, most: int) -> dict[str, Foretold]:
+        wall = self._wall()
+        waiting = seen.waiting[:most]
+        jobs = [self._waits(place, seen.facts, wall) for place in waiting]
+        serves, learnt = [], self._experience.learnt
+        running = {place.server: (place, record) for place, record in seen.running if self._acquires(place)}
+        for name, instrument in seen.facts.servers.items():
+            runs = self._runs(*running[name], wall) if name in running else None
+            if runs is not None and runs.n_timed:
+                learnt = learnt.supposing(runs.kind, runs.last / runs.n_timed)
+            if runs is not None and self._gives_way(running[name][0], waiting):
+                jobs = _put_back(jobs, waiting, running[name][0], runs)
+                runs = runs._replace(n_batches=min(runs.done + 1, runs.n_batches))
+            if stopped_by(seen.facts.pauses, [name]) is None:
+                serves.append(Serves(instrument, runs))
+        for place in waiting:
+            self._experience.wait(place.ticket.job_id)
+        return Timetable(serves, learnt, self._experience.deviations).play(jobs)
+
+    def _waits(self, place: Place, facts: Facts, wall: float) -> Waits:
+        job = self._roll.known(place)
+        wanted = job.facts.get("instrument")
+        times = [job.facts[key] for key in ("not_before", "retry_at") if key in job.facts]
+        return Waits(
+            place.ticket.job_id,
+            job.kind,
+            facts.servers.get(wanted, wanted) if wanted is not None else None,
+            max(1, job.kind.n_batches - job.done),
+            max((moment(each).timestamp() - wall for each in times), default=0.0),
+            tuple(job.facts.get("after") or ()),
+        )
+
+    def _acquires(self, place: Place) -> bool:
+        return not self._experience.has_acquired(place.ticket.job_id)
+
+    def _runs(self, place: Place, record: Mapping[str, Any], wall: float) -> Runs:
+        known = self._experience.runs(place.ticket.job_id, record)
+        return known or told_runs(place.ticket.job_id, record, wall)
+
+    def _gives_way(self, place: Place, waiting: Sequence[Place]) -> bool:
+        """Return whether a running job will make way for the first one that waits."""
+        if not waiting:
+            return False
+        first = waiting[0].ticket.priority
+        return first < place.ticket.priority and self._preempts(first)
+
+    # ------------------------------------------------------------ tell
+
+    def _tell(self, played: Mapping[str, Foretold], *, is_all: bool) -> None:
+        wall = self._wall()
+        told = {} if is_all else dict(self._told)
+        for job_id, each in played.items():
+            new = Foretold(*(Times(*(wall + time for time in times)) for times in each))
+            known = self._told.get(job_id)
+            told[job_id] = known if known and _is_same(known[0], new, wall) else (new, etas(new))
+        if told != self._told:
+            self._told = told
+            self.version += 1
+
+
+def told_runs(job_id: str, record: Mapping[str, Any], wall: float) -> Runs:
+    """Return how far a job is that another server runs, by its status; the time of day is `wall`, s."""
+    progress, kind = record["progress"], kind_of(record)
+    done = int(progress.get("batch") or 0)
+    started, updated = (_seconds(record.get(key)) for key in ("started", "updated"))
+    if record.get("phase") != "acquiring" or started is None or updated is None:
+        return Runs(job_id, kind, done, kind.n_batches, None)
+    last = max(0.0, updated - started)
+    return Runs(job_id, kind, done, kind.n_batches, max(last, wall - started), last if done else 0.0, done)
+
+
+def _seconds(time: object) -> float | None:
+    return datetime.fromisoformat(time).timestamp() if isinstance(time, str) else None
+
+
+def _put_back(jobs: list[Waits], waiting: Sequence[Place], place: Place, runs: Runs) -> list[Waits]:
+    """Return the jobs with one among them, in its turn, that will pause after its batch."""
+    left = runs.n_batches - runs.done - 1
+    if left <= 0:
+        return jobs
+    again = Waits(runs.job_id, runs.kind, None, left)
+    at = next((n for n, each in enumerate(waiting) if turn(each) > turn(place)), len(waiting))
+    return [*jobs[:at], again, *jobs[at:]]
+
+
+def _is_same(known: Foretold, new: Foretold, wall: float) -> bool:
+    """Return whether nobody would notice the difference."""
+    allowed = _SAME_S + _SAME_SHARE * max(0.0, new.start.middle - wall)
+    later = _SAME_S + _SAME_SHARE * max(0.0, new.finish.middle - wall)
+    starts = (abs(a - b) <= allowed for a, b in zip(known.start, new.start, strict=True))
+    ends = (abs(a - b) <= later for a, b in zip(known.finish, new.finish, strict=True))
+    return all(starts) and all(ends)
