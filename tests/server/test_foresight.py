@@ -79,8 +79,8 @@ def test_a_spoilt_file_of_timings_hurts_nobody(spool: Spool, serve: Serve, text:
 
 def test_with_the_server_stopped_places_are_told_and_nothing_is_foretold(spool: Spool, serve: Serve) -> None:
     server = serve()
-    until(lambda: server.spool.queue()["servers"])
     running = spool.submit(pi_no_pi(0), **slow())
+    until(running.running)
     waiting = spool.submit(pi_no_pi(0), **quick())
     until(lambda: waiting.status()["eta_start"])
     server.kill()
