@@ -19,6 +19,7 @@ Known limits: of many problems the first hundred are told; a list grows or shrin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -43,6 +44,7 @@ from qtrl_spool.config.tree import (
 from qtrl_spool.errors import PatchError
 
 _ABSENT = object()
+_DIGITS = re.compile("[0-9]{1,18}", re.ASCII)
 MOST_PROBLEMS = 100
 """So many problems of one patch are told, not more."""
 _JSON_MARKS: dict[Key, Callable[[Any], Any]] = {"$new": New, "$replace": Replace, "$delete": lambda _: DELETE}
@@ -128,7 +130,7 @@ def _parts(key: Key, path: Path, place: Any) -> Path:
     parts = key.removesuffix("/").split("/")
     if "" in parts:
         raise _problem(path, f"{key!r} is no path: a part between slashes is empty", place)
-    return tuple(int(part) if part.isascii() and part.isdigit() else part for part in parts)
+    return tuple(int(part) if _DIGITS.fullmatch(part) else part for part in parts)
 
 
 def _combined(one: Any, other: Any, path: Path, place: Any) -> Any:
@@ -310,6 +312,8 @@ def _problem(path: Path, message: str, place: Any, hint: str | None = None) -> P
 
 def without(tree: Tree, path: Path) -> Tree:
     """Return a tree without what is at `path`, as far as mappings lead there."""
+    if not path:
+        return tree
     key = own_key(tree, path[0])
     if key is None:
         return tree

@@ -30,7 +30,7 @@ Path = tuple[Key, ...]
 Scalar = str | int | float | bool | None
 
 _MISSING = object()
-_WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
+_WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}", re.ASCII)
 _MAX_DEPTH = 100
 _NEAR_MISSES = 3
 _LONGEST_WORD, _MOST_WORDS = 100, 2000

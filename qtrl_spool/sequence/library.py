@@ -13,6 +13,7 @@ where it comes from.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -37,6 +38,7 @@ _FROM_PROTOTYPE = {
 }
 _SUFFIXES = ("", "_ef")
 _MISSING = object()
+_WHOLE_NUMBER = re.compile("-?[0-9]{1,18}", re.ASCII)
 
 
 def _child(tree: Any, key: str) -> Any:
@@ -45,7 +47,7 @@ def _child(tree: Any, key: str) -> Any:
         return _MISSING
     if key in tree:
         return tree[key]
-    if key.lstrip("-").isdigit() and int(key) in tree:
+    if _WHOLE_NUMBER.fullmatch(key) and int(key) in tree:
         return tree[int(key)]
     return _MISSING
 
