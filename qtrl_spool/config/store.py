@@ -20,7 +20,7 @@ the milliseconds in which an update rewrites the same file is lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -424,7 +424,8 @@ class ConfigStore:
         try:
             yield
         finally:
-            lock.release()
+            with suppress(OSError):  # the share was away meanwhile: the lock is lost already
+                lock.release()
 
 
 def _everybody(uid: int, found: Sequence[Mapping[str, Any]]) -> None:

@@ -365,7 +365,7 @@ class Server:
     def _write_heartbeat(self, *, stopped: bool = False) -> None:
         beat = self._facts(stopped)
         now = time.monotonic()
-        if beat == self._beat and now - self._beat_at < _BEAT_EVERY_S:
+        if beat == self._beat and now - self._beat_at < min(_BEAT_EVERY_S, self.settings.lease_s / 4):
             return
         servers.write_heartbeat(self.layout, {**beat, "updated": self._journal.now()})
         self._beat, self._beat_at = beat, now

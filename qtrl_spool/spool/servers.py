@@ -7,6 +7,7 @@ a lock whose file somebody deletes has two holders.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -70,7 +71,7 @@ def holding_name(layout: Layout, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        _let_go(lock)
 
 
 @contextmanager
@@ -91,6 +92,12 @@ def claiming(layout: Layout) -> Iterator[None]:
     try:
         yield
     finally:
+        _let_go(lock)
+
+
+def _let_go(lock: FileLock) -> None:
+    """Release a lock; one whose share was away meanwhile is lost already (GlusterFS: EBADFD)."""
+    with contextlib.suppress(OSError):
         lock.release()
 
 

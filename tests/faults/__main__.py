@@ -15,7 +15,7 @@ from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from . import beds, forked, images, machine, powercut, spools, storm, sweep
+from . import beds, forked, hardship, images, machine, powercut, spools, storm, sweep
 from .tally import Tally, total
 
 
@@ -34,6 +34,21 @@ def _swept(options: argparse.Namespace, work: Path, cases: Iterable[sweep.Case],
     with beds.BEDS[options.on](work / "bed") as bed:
         tally = sweep.made(work / "template", bed.roots[-1] / "sweep", chosen, show)
         return replace(tally, bed=f"{name}, {bed.name}")
+
+
+def hardships(options: argparse.Namespace, work: Path) -> Tally:
+    """Let a server go through a hardship n times."""
+    lease_s = 6.0 if options.on in {"dead-replicas", "cut-network"} else 0.4
+    spools.template(work / "hard", lease_s=lease_s)
+    places = (work / f"hardship-{number}" for number in range(options.n))
+    return total("", (hardship.weathered(options.on, work / "hard", place) for place in places))
+
+
+def shifted_clocks(options: argparse.Namespace, work: Path) -> Tally:
+    """Let servers whose clocks are hours off share a spool, n times."""
+    spools.template(work / "clocks", lease_s=12.0)
+    places = (beds.folders(work, f"clocks-{number}")[0] for number in range(options.n))
+    return total("", (hardship.shifted_clocks(work / "clocks", place) for place in places))
 
 
 def stories(options: argparse.Namespace, work: Path) -> Tally:
@@ -78,6 +93,8 @@ TRIALS = {
     "deaths": deaths,
     "lost-replies": lost_replies,
     "stories": stories,
+    "hardship": hardships,
+    "shifted-clocks": shifted_clocks,
 }
 _shown: list[Tally] = []
 
@@ -93,7 +110,7 @@ def show(tally: Tally) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tests.faults", description=__doc__)
     parser.add_argument("trial", choices=TRIALS)
-    parser.add_argument("--n", type=int, default=10, help="how many")
+    parser.add_argument("--n", type=int, default=1, help="how many")
     parser.add_argument(
         "--seed", type=int, default=0, help="of what is chosen at random; where a sweep begins"
     )

@@ -54,10 +54,7 @@ def watched(
 
 def _all_is_well(root: Path, ends: Ends) -> bool:
     """Return whether nothing is left to do; a server is at work, and what is looked at may move on."""
-    there = tickets(root)
-    ending = [job for job, state in ends.jobs.items() if state != "held"]
-    if any(is_open(there.get(job, ())) for job in ending):
-        return False
-    with contextlib.suppress(QtrlSpoolError):
-        return not broken(root, ends).faults
+    with contextlib.suppress(QtrlSpoolError, OSError):
+        there = tickets(root)
+        return not any(is_open(there.get(job, ())) for job in ends.jobs) and not broken(root, ends).faults
     return False

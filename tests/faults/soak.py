@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from . import beds, mutants, rooms
+from . import beds, hardship, mutants, rooms
 from .tally import Tally, table
 
 
@@ -48,6 +48,10 @@ class Row:
 
     def wanting(self) -> str | None:
         """Return why it cannot be made here, or None if it can."""
+        if self.trial == "hardship":
+            return hardship.wants(self.on)
+        if self.trial == "shifted-clocks":
+            return None if hardship.faketime() else "needs libfaketime"
         if self.on in {"ext4", "xfs"} or self.trial == "torn-images":
             return beds.wants_disk(self.on or "ext4")
         return beds.wants(self.on) if self.on else None
@@ -67,6 +71,8 @@ ROWS = (
     Row("failed-calls", "plain", 20_000, 400),
     *(Row("failed-calls", on, 3000, 200) for on in ("bindfs", "sshfs", "gluster")),
     Row("lost-replies", "plain", 2000, 200),
+    *(Row("hardship", on, 100, 10) for on in ("full-disk", "no-inodes", "dead-replicas", "cut-network")),
+    Row("shifted-clocks", "", 50, 5),
     Row("stories", "", 100_000, 500),
 )
 
