@@ -73,7 +73,11 @@ def ask(
 def _unanswered(layout: Layout, name: str, timeout: float | None) -> WaitTimeoutError:
     is_served = any(server["alive"] for server in find.servers(layout))
     said = f"no server answered within {timeout:g} s" if is_served else f"no server is running: {WAITS}"
-    hint = "the request stays and is answered when a server can; remove the file to take it back"
+    hint = (
+        "remove the file to take it back"
+        if not is_served
+        else ("the request stays and is answered when a server can; remove the file to take it back")
+    )
     return WaitTimeoutError(said, where=f"requests/{name}", hint=hint)
 
 

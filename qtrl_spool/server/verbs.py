@@ -11,7 +11,7 @@ for other people's jobs, `NotFoundError`; `MovedOnError` if somebody else moved 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from qtrl_spool import fs, host
@@ -301,7 +301,7 @@ def only(place: Place, participle: str, *states: State) -> None:
     if place.state not in states:
         raise UsageError(
             f"{place.ticket.job_id} is {place.state} and cannot be {participle}",
-            hint=f"that can be done to jobs that are {' or '.join(states)}",
+            hint=f"that can be done to jobs that are {_either(states)}",
         )
 
 
@@ -322,3 +322,9 @@ def _next_before(other: Place, around: Iterable[Place]) -> Order:
             hint="move it before one of those, or wait until some have run",
         )
     return order
+
+
+def _either(states: Sequence[State]) -> str:
+    """Return states in words: ``queued, paused or held``."""
+    first, last = ", ".join(states[:-1]), states[-1]
+    return f"{first} or {last}" if first else last

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from qtrl_spool import Job, Spool
+from qtrl_spool.errors import WaitTimeoutError
 from qtrl_spool.experiments import pi_no_pi
 from qtrl_spool.spool import requests
 from qtrl_spool.spool.layout import Layout
@@ -249,3 +250,50 @@ def test_a_pause_that_makes_no_sense_is_refused(lab: ServerProcess, box: Path, t
     (box / "answered" / "pause.yaml").unlink()
 
     assert says in answered["message"] and not lab.spool.queue()["paused"]
+
+
+# ---------------------------------------------------------------- several servers, and none
+
+
+def test_a_request_about_the_job_of_a_dead_server_is_answered_by_a_living_one(
+    spool: Spool, serve: Serve
+) -> None:
+    dead = serve(name="lab-a").ready()
+    job = spool.submit(pi_no_pi(0), **slow(batch_s=60))
+    until(lambda: job.status()["phase"] == "acquiring")
+    serve(name="lab-b").ready()
+    dead.kill()
+
+    reply = spool.ask({"cancel": job.id}, timeout=60)
+
+    assert reply["by"] == "lab-b"
+    assert job.wait(60).state == "cancelled"
+
+
+def test_a_request_without_a_server_waits_says_so_and_is_answered_when_one_starts(
+    spool: Spool, serve: Serve
+) -> None:
+    with pytest.raises(WaitTimeoutError, match="no server is running: the request waits"):
+        spool.ask({"pause": "queue", "reason": "a visit"}, timeout=0.1)
+
+    serve().ready()
+
+    assert until(lambda: spool.queue()["paused"])
+
+
+def test_requests_are_answered_within_a_second_while_an_acquisition_blocks(
+    spool: Spool, serve: Serve
+) -> None:
+    serve().ready()
+    running = spool.submit(pi_no_pi(0), **slow(batch_s=60))
+    until(lambda: running.status()["phase"] == "acquiring")
+    job = held(spool)
+
+    times = []
+    for turn in range(10):
+        began = time.monotonic()
+        (job.release, job.hold)[turn % 2]()
+        times.append(time.monotonic() - began)
+
+    assert sorted(times)[len(times) // 2] < 1.0
+    assert running.status()["phase"] == "acquiring"
