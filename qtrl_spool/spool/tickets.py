@@ -192,7 +192,7 @@ class Tickets:
         self._moved(place, mine)
         if mine is not None and self.durable:
             fs.sync_folder(mine.path.parent)
-            if place.path.parent.is_dir():
+            if fs.is_folder(place.path.parent):
                 fs.sync_folder(place.path.parent)
 
     def enqueue(self, place: Place, priority: int | None = None, order: int | None = None) -> Place | None:
