@@ -219,11 +219,11 @@ def test_a_drain_of_one_server_leaves_the_other(spool: Spool, serve: Serve) -> N
 def test_a_drain_waits_for_a_job_that_is_to_be_tried_again(
     spool: Spool, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for key, value in install_breaking_rig(tmp_path / "rig", 1).items():
+    for key, value in install_breaking_rig(tmp_path / "rig", 3).items():
         monkeypatch.setenv(key, f"{value}{os.pathsep}{os.environ.get(key, '')}" if "PATH" in key else value)
     server = serve("--backend", "rig").ready()
-    job = spool.submit(pi_no_pi(0), **quick(retries=1))
-    until(lambda: "the instrument failed" in (job.status()["reason"] or ""))
+    job = spool.submit(pi_no_pi(0), **quick(retries=3))
+    until(lambda: [event["event"] for event in job.log()].count("error") == 3)
 
     spool.drain()
 
