@@ -57,6 +57,16 @@ def host_name() -> str:
     return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
 
 
+def runs(pid: int, word: str) -> bool:
+    """Return whether a process of that number runs on this host, and has `word` in its command line."""
+    from pathlib import Path
+
+    try:
+        return word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
 def process_exists(pid: int) -> bool:
     """Return whether a process of that number runs on this host; True where that cannot be told."""
     if os.name == "nt":

@@ -54,7 +54,7 @@ def submit(
     before any is queued.
     """
     if bool(bundles) == (like is not None):
-        raise UsageError("submit what?", hint="name bundles, or a job with --like")
+        raise UsageError("submit what? name bundles, or a job with --like, not both")
     place = opened(spool)
     place.priority(priority)
     manifest = {**manifest_of(place, **told), "hold": hold or None}

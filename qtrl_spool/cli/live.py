@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,7 @@ from qtrl_spool.cli.say import document, is_terminal
 from qtrl_spool.cli.tables import progress, when
 from qtrl_spool.errors import NotFoundError, StorageError, UsageError
 from qtrl_spool.job import State
+from qtrl_spool.spool.servers import is_silent
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
     from qtrl_spool.client import Spool
 
+_DATE = len("20261123-101530-")
+"""Characters of a job id before its name: the rest of it names the job as well."""
 _JOBS = ("", "job", "user", "priority", "", "done", "start", "")
 _SERVERS = ("server", "", "host", "backend", "runs", "config", "heard of")
 
@@ -131,8 +135,11 @@ def _picture(found: Mapping[str, Any], plot: str = "") -> Group:
 
     waiting = [*found["queued"], *found["held"]]
     count = f"{len(found['running'])} running, {len(found['queued'])} waiting, {len(found['held'])} held"
+    count += f", {len(found['arriving'])} not yet accepted" if found.get("arriving") else ""
+    ended = [each for each in found["servers"] if each.get("stopped")]
+    count += f", {len(ended)} servers ended" if ended else ""
     return Group(
-        _table("servers", _SERVERS, [_server_row(each) for each in found["servers"]]),
+        _table("servers", _SERVERS, [_server_row(each) for each in found["servers"] if each not in ended]),
         _table("jobs", _JOBS, [_job_row(each) for each in (*found["running"], *waiting)]),
         Text(f"{count}   {when(found['updated'])}", style="dim"),
         Text(plot),
@@ -157,7 +164,8 @@ def _cell(value: object) -> str:
 
 def _server_row(beat: Mapping[str, Any]) -> tuple[object, ...]:
     alive = "standby" if beat.get("standby") else "alive"
-    state = alive if beat.get("alive") else "stopped" if beat.get("stopped") else "silent"
+    silent = is_silent(beat, now=datetime.now(UTC))
+    state = alive if beat.get("alive") and not silent else "silent"
     trouble = beat.get("trouble") or ("config edit refused" if beat.get("config_refused") else None)
     return (
         beat.get("name"),
@@ -177,4 +185,4 @@ def _job_row(record: Mapping[str, Any]) -> tuple[object, ...]:
     bar: object = done
     if record["progress"] and record["progress"].get("fraction"):
         bar = ProgressBar(total=1.0, completed=record["progress"]["fraction"], width=20)
-    return place, job_id, user, priority, where, bar, start, why
+    return place, str(job_id)[_DATE:], user, priority, where, bar, start, why

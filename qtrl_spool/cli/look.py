@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from qtrl_spool.cli.say import document, fact, word
 from qtrl_spool.cli.tables import facts, progress, table, when
 from qtrl_spool.errors import UsageError
 from qtrl_spool.job import State
+from qtrl_spool.spool.servers import is_silent
 
 QUEUE_HEADINGS = ("PLACE", "JOB", "NAME", "USER", "PRIORITY", "STATE", "DONE", "START", "WHY")
 SHOWN = 100
@@ -55,6 +57,11 @@ def _tell_trouble(server: Mapping[str, Any]) -> None:
         return
     if server.get("standby"):
         word(f"server {server['name']} stands by for {server.get('waits_for')}")
+    if is_silent(server, now=datetime.now(UTC)):
+        word(
+            f"server {server['name']} has not been heard of since {when(server.get('updated'))}, but its "
+            f"process {server.get('pid')} runs: is the storage full, or gone? 'qtrl-spool doctor' looks"
+        )
     if server.get("trouble"):
         word(f"server {server['name']} has trouble: {server['trouble']}")
     if server.get("config_refused"):

@@ -186,7 +186,8 @@ class Jobs:
         self._journal.note(
             seen.job_id, 0, "accepted", uid=uid, user=manifest.user or host.user_name(uid), name=name,
             priority=place.ticket.priority or DEFAULT_PRIORITY, tags=list(manifest.tags),
-            instrument=manifest.instrument, n_batches=manifest.n_batches,
+            instrument=manifest.instrument, after=list(manifest.after), not_before=manifest.not_before,
+            n_batches=manifest.n_batches,
         )  # fmt: skip
         if place.state is State.RUNNING:
             self._journal.note(seen.job_id, place.ticket.claim, "claimed", server=place.server)

@@ -45,10 +45,12 @@ def acting_as_owner(layout: Layout) -> Iterator[None]:
 def _check_user(layout: Layout, owner: int) -> None:
     there = [folder for folder in (layout.root, layout.queue, layout.jobs, layout.servers) if folder.is_dir()]
     shut = [folder for folder in there if not may_write(folder)]
+    if shut and os.geteuid() == 0:
+        raise OperatorError(f"{shut[0]} cannot be written to", hint="is the storage mounted read-only?")
     if shut:
         raise OperatorError(
             f"you may not write to {shut[0]}, so you cannot repair the spool",
-            hint=f"do it as {host.user_name(owner)}, as whom the server runs, or as root",
+            hint=f"do it as {' or '.join(dict.fromkeys((host.user_name(owner), 'root')))}",
         )
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^Dvp*"
+LEVELS = ("#56B4E9", "#E69F00", "#009E73", "#000000")
+"""Of the levels among IQ points: others than those of the first readouts."""
 _DISCARDED = "#BBBBBB"
 _MAX_POINTS = 2000
 _GRID = 160
@@ -145,7 +147,7 @@ def _boundaries(axes: Axes, points: NDArray[Any], classifier: Any) -> None:
 
 
 def _dots(axes: Axes, points: NDArray[Any], level: int) -> Any:
-    colour = _DISCARDED if level < 0 else COLOURS[level % len(COLOURS)]
+    colour = _DISCARDED if level < 0 else LEVELS[level % len(LEVELS)]
     (line,) = axes.plot(points.real, points.imag, ".", ms=2.5, alpha=0.6, color=colour, rasterized=True)
     return line
 

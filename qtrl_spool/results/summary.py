@@ -166,7 +166,9 @@ def quantity(value: float, error: float, unit: str) -> str:
     exponent = floor(log10(error))
     if error / 10**exponent < 2.95:
         exponent -= 1
-    if exponent >= 0 or exponent < -9:
+    if exponent >= 6 or exponent < -9:
         return f"{value:.6g} ± {error:.2g}{suffix}"
+    if exponent >= 0:
+        return f"{round(value, -exponent):.0f}({round(error, -exponent):.0f}){suffix}"
     digits = round(error / 10**exponent)
     return f"{value:.{-exponent}f}({digits}){suffix}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 _log = logging.getLogger(__name__)
+warnings.filterwarnings("ignore", module="watchdog")  # of folders that are renamed while it looks
 logging.getLogger("watchdog").setLevel(logging.CRITICAL)  # it calls events that come while it stops errors
 _MOST_RENAMED = 10_000
 _CHANGES = {"created", "moved", "modified", "closed", "deleted"}

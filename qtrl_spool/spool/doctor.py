@@ -216,7 +216,7 @@ def _tickets(layout: Layout, now: datetime) -> Iterator[Finding]:
         server, job_id = deserted[0].server, deserted[0].ticket.job_id
         yield Finding(
             "tickets", WRONG, f"{job_id} is claimed by server {server!r}, which is not running",
-            f"start 'qtrl-spool serve --name {server}': it goes on with it",
+            f"start 'qtrl-spool serve --name {server}': it runs it again from its first batch",
         )  # fmt: skip
     else:
         yield Finding("tickets", FINE, f"{len(places)} jobs are waiting, held or running")

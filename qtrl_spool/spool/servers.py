@@ -147,15 +147,26 @@ def is_gone(beat: Mapping[str, Any]) -> bool:
 def looks_alive(beat: Mapping[str, Any], *, now: datetime, lease_s: float = LEASE_S) -> bool:
     """Return whether a heartbeat is recent by this machine's clock, and its process, if here, there.
 
-    A hint for people, no proof.
+    A server of this host whose process runs is alive however old its heartbeat is: it may be unable to
+    write it, see `is_silent`. A hint for people, no proof.
     """
     if beat.get("stopped") or is_gone(beat):
         return False
+    return not is_silent(beat, now=now, lease_s=lease_s) or _runs_here(beat)
+
+
+def _runs_here(beat: Mapping[str, Any]) -> bool:
+    pid = beat.get("pid")
+    return beat.get("host") == host.host_name() and isinstance(pid, int) and host.runs(pid, "serve")
+
+
+def is_silent(beat: Mapping[str, Any], *, now: datetime, lease_s: float = LEASE_S) -> bool:
+    """Return whether a heartbeat has not changed for a lease, by this machine's clock."""
     try:
         updated = datetime.strptime(str(beat["updated"]), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     except (KeyError, ValueError):
-        return False
-    return now - updated < timedelta(seconds=lease_s)
+        return True
+    return now - updated >= timedelta(seconds=lease_s)
 
 
 def is_serving(beat: Mapping[str, Any], *, now: datetime, lease_s: float) -> bool:
