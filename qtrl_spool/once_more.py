@@ -107,7 +107,14 @@ class OnceMore:
         from qtrl_spool.spool.drops import read_drop
 
         rejected = find.bare_status(self._layout, self.id).get("rejected")
-        return self.bundle() if rejected is None else read_drop(self._layout.root / rejected)
+        if rejected is None:
+            return self.bundle()
+        path = self._layout.root / rejected
+        for _ in range(_LOOKS):  # the record comes before the drop is put aside
+            if fs.exists(path):
+                break
+            time.sleep(_BETWEEN_LOOKS_S)
+        return read_drop(path)
 
 
 def patched(patch: Mapping[str, Any], more: Mapping[str, Any] | None) -> Mapping[str, Any]:
