@@ -208,6 +208,10 @@ class Spool:
         """Return the jobs that fit, newest first: ``state``, ``user``, ``name``, ``since``, ``limit``."""
         return [Job(self, record["id"]) for record in find.jobs(self._layout, **wanted)]
 
+    def records(self, **wanted: Any) -> list[dict[str, Any]]:
+        """Return the status documents of the jobs that fit, as `jobs` returns the jobs."""
+        return find.jobs(self._layout, **wanted)
+
     def queue(self, limit: int | None = None) -> dict[str, Any]:
         """Return the queue: ``running``, ``queued`` and ``held`` jobs in order, and the ``servers``.
 
@@ -275,6 +279,10 @@ class Job(Steered, OnceMore):
     def status(self) -> dict[str, Any]:
         """Return the status document, with the place in the queue (1 runs next)."""
         return find.status(self._layout, self.id)
+
+    def as_of(self) -> str | None:
+        """Return when the queue was last looked after, if no server does it now; else None."""
+        return find.as_of(self._layout)
 
     @property
     def state(self) -> str:

@@ -16,7 +16,7 @@ import click
 
 from qtrl_spool import fs
 from qtrl_spool.cli.command import INTERRUPTED
-from qtrl_spool.cli.look import queue_row
+from qtrl_spool.cli.look import SHOWN, narrow_row, queue_row
 from qtrl_spool.cli.options import Seconds, json_option, opened, spool_option
 from qtrl_spool.cli.say import document, is_terminal
 from qtrl_spool.cli.tables import progress, when
@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 
     from qtrl_spool.client import Spool
 
-_DATE = len("20261123-101530-")
-"""Characters of a job id before its name: the rest of it names the job as well."""
-_JOBS = ("", "job", "user", "priority", "", "done", "start", "")
+_JOBS = ("", "job", "user", "", "done", "start", "")
+_LEAST = 16
 _SERVERS = ("server", "", "host", "backend", "runs", "config", "heard of")
 
 
@@ -50,12 +49,12 @@ def top(every: float, spool: str, as_json: bool) -> None:
         document(place.queue())
         return
     if not is_terminal():
-        Console().print(_picture(place.queue()))
+        Console().print(_picture(place.queue(SHOWN)))
         return
     data = _Data(place)
     with suppress(KeyboardInterrupt), Live(screen=True, auto_refresh=False) as live:
         while True:
-            found = place.queue()
+            found = place.queue(SHOWN)
             live.update(_picture(found, data.of_running(found)), refresh=True)
             time.sleep(every)
 
@@ -134,10 +133,12 @@ def _picture(found: Mapping[str, Any], plot: str = "") -> Group:
     from rich.text import Text
 
     waiting = [*found["queued"], *found["held"]]
-    count = f"{len(found['running'])} running, {len(found['queued'])} waiting, {len(found['held'])} held"
+    n = found["counts"]
+    count = f"{n['running']:,} running, {n['queued']:,} waiting, {n['held']:,} held"
     count += f", {len(found['arriving'])} not yet accepted" if found.get("arriving") else ""
     ended = [each for each in found["servers"] if each.get("stopped")]
     count += f", {len(ended)} servers ended" if ended else ""
+    count += f"; as of {when(found['as_of'])}, no server is running" if found.get("as_of") else ""
     return Group(
         _table("servers", _SERVERS, [_server_row(each) for each in found["servers"] if each not in ended]),
         _table("jobs", _JOBS, [_job_row(each) for each in (*found["running"], *waiting)]),
@@ -150,7 +151,14 @@ def _table(title: str, headings: tuple[str, ...], rows: list[tuple[object, ...]]
     from rich import box
     from rich.table import Table
 
-    table = Table(*headings, title=title, title_justify="left", box=box.SIMPLE_HEAD, expand=True)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, expand=True, padding=(0, 1, 0, 0))
+    for n, heading in enumerate(headings):
+        widest = max((len(str(row[n])) for row in rows if isinstance(row[n], str)), default=0)
+        is_last = n == len(headings) - 1
+        least = None if is_last else min(max(widest, len(heading)), _LEAST)
+        table.add_column(
+            heading, no_wrap=True, overflow="ellipsis", min_width=least, ratio=1 if is_last else None
+        )
     for row in rows:
         table.add_row(*(each if hasattr(each, "__rich_console__") else _cell(each) for each in row))
     return table
@@ -181,8 +189,8 @@ def _server_row(beat: Mapping[str, Any]) -> tuple[object, ...]:
 def _job_row(record: Mapping[str, Any]) -> tuple[object, ...]:
     from rich.progress_bar import ProgressBar
 
-    place, job_id, _, user, priority, where, done, start, why = queue_row(record)
+    place, job_id, user, where, done, start, why = narrow_row(queue_row(record))
     bar: object = done
     if record["progress"] and record["progress"].get("fraction"):
-        bar = ProgressBar(total=1.0, completed=record["progress"]["fraction"], width=20)
-    return place, str(job_id)[_DATE:], user, priority, where, bar, start, why
+        bar = ProgressBar(total=1.0, completed=record["progress"]["fraction"], width=10)
+    return place, job_id, user, where, bar, start, why

@@ -10,12 +10,15 @@ import click
 
 from qtrl_spool.cli.options import Count, json_option, opened, spool_option
 from qtrl_spool.cli.say import document, fact, word
-from qtrl_spool.cli.tables import facts, progress, table, when
+from qtrl_spool.cli.tables import facts, fits, progress, table, when
+from qtrl_spool.cli.words import clock, interval, lasting, sentence, why, zone
 from qtrl_spool.errors import UsageError
-from qtrl_spool.job import State
+from qtrl_spool.job import State, is_id
 from qtrl_spool.spool.servers import is_silent
 
 QUEUE_HEADINGS = ("PLACE", "JOB", "NAME", "USER", "PRIORITY", "STATE", "DONE", "START", "WHY")
+_NARROW = ("PLACE", "JOB", "USER", "STATE", "DONE")
+_DATE = len("20261123-101530-")
 SHOWN = 100
 _JOBS = ("JOB", "STATE", "USER", "PRIORITY", "ACCEPTED", "FINISHED", "WHY")
 
@@ -33,7 +36,7 @@ def queue(limit: int | None, spool: str, as_json: bool) -> None:
     rows = [queue_row(each) for each in (*found["running"], *found["queued"], *found["held"])]
     rows += [_arriving_row(each) for each in found["arriving"]]
     if rows:
-        fact(table(QUEUE_HEADINGS, rows))
+        fact(queue_table(rows))
         _tell_rest(found)
     else:
         word("nothing is running, waiting or held")
@@ -43,7 +46,8 @@ def queue(limit: int | None, spool: str, as_json: bool) -> None:
     for server in found["servers"]:
         _tell_trouble(server)
     if not any(server.get("alive") and not server.get("standby") for server in found["servers"]):
-        word("no server is running")
+        told = when(found.get("as_of"))
+        word(f"as of {told}, no server is running" if told else "no server is running")
 
 
 def _tell_rest(found: Mapping[str, Any]) -> None:
@@ -68,20 +72,36 @@ def _tell_trouble(server: Mapping[str, Any]) -> None:
         word(f"an edit of the configuration does not count: {server['config_refused']}")
 
 
+def queue_table(rows: list[tuple[object, ...]]) -> str:
+    """Return the rows of the queue below their headings; in a narrow terminal with fewer, shorter columns."""
+    here = f"START {zone(datetime.now(UTC))}"
+    wide = table([here if each == "START" else each for each in QUEUE_HEADINGS], rows)
+    return wide if fits(wide) else table([*_NARROW, here, "WHY"], map(narrow_row, rows))
+
+
+def narrow_row(row: tuple[object, ...]) -> tuple[object, ...]:
+    """Return the cells of a job for a narrow terminal: without date, name, priority and interval."""
+    place, job_id, _, user, _, state, done, start, reason = row
+    short_id = str(job_id)[_DATE:] if is_id(str(job_id)) else job_id
+    return place, short_id, user, state, done, str(start or "").partition(" (")[0], reason
+
+
 def queue_row(record: Mapping[str, Any]) -> tuple[object, ...]:
     """Return the cells of one job of the queue."""
-    where = record["phase"] or record["state"]
-    start = record["started"] or record["eta_start"]
+    now = datetime.now(UTC)
+    is_running, is_paused = (record["state"] == each for each in (State.RUNNING, State.PAUSED))
+    left = (record["progress"] or {}).get("remaining_s")
+    reason = f"{lasting(left)} left" if is_running and left is not None else why(record, now)
     return (
-        record["place"] or ("now" if record["state"] == State.RUNNING else None),
+        "now" if is_running else record["ahead"] + 1 if is_paused else record["place"],
         record["id"],
         record["name"],
         record["user"],
         record["priority"],
-        where,
+        record["phase"] or record["state"],
         progress(record),
-        when(start),
-        record["reason"],
+        clock(record["started"], now, exact=True) if is_running else interval(record, "start", now),
+        reason,
     )
 
 
@@ -102,7 +122,9 @@ def status(job: str, spool: str, as_json: bool) -> None:
     if as_json:
         document(record)
         return
-    error = record["error"] or {}
+    error, now = record["error"] or {}, datetime.now(UTC)
+    as_of = found.as_of() if not State(record["state"]).final else None
+    fact(sentence(record, now, as_of))
     fact(
         facts(
             {
@@ -111,13 +133,13 @@ def status(job: str, spool: str, as_json: bool) -> None:
                 "user": record["user"],
                 "state": record["state"],
                 "place": record["place"],
-                "reason": record["reason"],
+                "reason": why(record, now),
                 "phase": record["phase"],
                 "batches": progress(record),
                 "priority": record["priority"],
                 "submitted": when(record["submitted"]),
                 "accepted": when(record["accepted"]),
-                "expected": when(record["eta_start"]) if not record["started"] else None,
+                "expected": interval(record, "finish" if record["state"] == State.RUNNING else "start", now),
                 "started": when(record["started"]),
                 "finished": when(record["finished"]),
                 "server": record["server"],
@@ -147,7 +169,7 @@ def log(job: str, spool: str, as_json: bool) -> None:
         fact(f"{when(event['at'])}  {event['event']:<10}  {_details(more)}".rstrip())
 
 
-_UNTOLD = {"at", "event", "by", "uid", "drop_sha256"}
+_UNTOLD = {"at", "event", "by", "uid", "drop_sha256", "shape"}
 
 
 def _details(more: Mapping[str, Any]) -> str:
@@ -180,7 +202,7 @@ def jobs(
     if state is not None and state not in set(State):
         raise UsageError(f"there is no state {state!r}", hint=f"there are {', '.join(State)}")
     wanted = {"state": state, "user": user, "name": name, "since": _day(since), "limit": limit}
-    records = [job.status() for job in opened(spool).jobs(**wanted)]
+    records = opened(spool).records(**wanted)
     if as_json:
         document(records)
         return
@@ -198,13 +220,13 @@ def _job_row(record: Mapping[str, Any]) -> tuple[object, ...]:
         record["priority"],
         when(record["accepted"]),
         when(record["finished"]),
-        record["reason"] or (record["error"] or {}).get("message"),
+        why(record, datetime.now(UTC)) or (record["error"] or {}).get("message"),
     )
 
 
 def _day(since: str | None) -> str | None:
     """Return the day that ``--since`` means, as ``2026-11-23``."""
-    from datetime import UTC, date, datetime, timedelta
+    from datetime import date, timedelta
 
     if since is None:
         return None

@@ -35,6 +35,14 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join([click.style(text[0], bold=True), *text[1:]])
 
 
+def fits(text: str) -> bool:
+    """Return whether nobody would have to look past the edge of a terminal; a pipe has none."""
+    if not is_terminal():
+        return True
+    longest = max(map(len, click.unstyle(text).splitlines()), default=0)
+    return longest < shutil.get_terminal_size().columns
+
+
 def facts(pairs: Mapping[str, object]) -> str:
     """Return one fact a line; what is None or empty is left out."""
     told = {name: _cell(value) for name, value in pairs.items() if _cell(value)}

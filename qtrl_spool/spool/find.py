@@ -145,6 +145,11 @@ def status(layout: Layout, full_id: str) -> dict[str, Any]:
     return record
 
 
+def as_of(layout: Layout) -> str | None:
+    """Return when the queue was last looked after, if no server does it now."""
+    return Moment(layout, datetime.now(UTC)).as_of
+
+
 def bare_status(layout: Layout, full_id: str) -> dict[str, Any]:
     """Return a job's status record as it is, without its place: what is enough to know its state.
 
