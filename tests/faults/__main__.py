@@ -15,6 +15,8 @@ from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from tests.fuzz.__main__ import TARGETS, fuzz
+
 from . import beds, forked, hardship, images, machine, powercut, spools, storm, sweep
 from .tally import Tally, total
 
@@ -49,6 +51,13 @@ def shifted_clocks(options: argparse.Namespace, work: Path) -> Tally:
     spools.template(work / "clocks", lease_s=12.0)
     places = (beds.folders(work, f"clocks-{number}")[0] for number in range(options.n))
     return total("", (hardship.shifted_clocks(work / "clocks", place) for place in places))
+
+
+def fuzzed(options: argparse.Namespace, work: Path) -> Tally:
+    """Give n inputs to everything that reads what people drop."""
+    del work
+    report = fuzz(options.n, options.seed * options.n, sorted(TARGETS))
+    return Tally("fuzz", options.n, stuck=tuple(str(each) for each in report["first"]))
 
 
 def stories(options: argparse.Namespace, work: Path) -> Tally:
@@ -95,6 +104,7 @@ TRIALS = {
     "stories": stories,
     "hardship": hardships,
     "shifted-clocks": shifted_clocks,
+    "fuzz": fuzzed,
 }
 _shown: list[Tally] = []
 

@@ -22,7 +22,7 @@ from qtrl_spool.spool.layout import Layout
 
 from . import forked
 from .injector import DIED, Fault, Injector, Wire
-from .promise import judge, status
+from .promise import judge
 from .tally import Tally
 
 _MOST_ATTEMPTS = 20
@@ -329,15 +329,9 @@ def broken(
         SHA-256 of results that were seen, by job.
     """
     jobs = {**ends.jobs, **(told or {})}
-    found = judge(root, {job: _pardoned(root, job, state) for job, state in jobs.items()}, seen)
+    found = judge(root, jobs, seen)
     wrong = ends.wrong()
     return found + Tally("", stuck=(wrong,)) if wrong else found
-
-
-def _pardoned(root: Path, job: str, state: str) -> str:
-    """Let a job fail whose result could not be written: the server does not keep it until it can."""
-    error = status(root, job).get("error") or {}
-    return "failed" if state == "done" and error.get("type") == "StorageError" else state
 
 
 def insisting(client: Callable[[], str], wire: Wire) -> str:

@@ -74,6 +74,7 @@ ROWS = (
     *(Row("hardship", on, 100, 10) for on in ("full-disk", "no-inodes", "dead-replicas", "cut-network")),
     Row("shifted-clocks", "", 50, 5),
     Row("stories", "", 100_000, 500),
+    Row("fuzz", "", 1_000_000, 10_000),
 )
 
 

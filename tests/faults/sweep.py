@@ -129,8 +129,8 @@ def cases(template: Path, work: Path, scenarios: Sequence[str] = tuple(SCENARIOS
     calls = calls_of(template, work, scenarios)
     sizes = {
         (scenario, code): sum(n for call, n in calls[scenario].items() if code in POSSIBLE[call])
-        for scenario in scenarios
         for code in ERRNOS
+        for scenario in scenarios
     }
     for turn in range(max(sizes.values())):
         for row, ((scenario, code), n) in enumerate(sizes.items()):
