@@ -75,6 +75,7 @@ bool written[CLAIMS + 1];   /* result.c<n>.h5 */
 byte author[CLAIMS + 1];    /* which process wrote it */
 bool published;             /* result.h5 */
 bool cancelling;            /* somebody wants the running job cancelled */
+bool holding;               /* somebody wants the running job parked */
 bool is_paused;             /* the job's last event is a pause */
 
 byte claims, publications;  /* how often, which nobody in the spool knows */
@@ -199,6 +200,12 @@ work:
   fi;
   if
   :: cancelling -> MOVE(running, cancel, cancelled, mine, mine)
+  :: !cancelling && holding && claims < CLAIMS ->
+     MOVE(running, hold, held, mine, mine);
+     if
+     :: moved -> holding = false
+     :: else
+     fi
   :: !cancelling -> MOVE(running, fail, failed, mine, mine)
   :: !cancelling && pauses < PAUSES && claims < CLAIMS ->
      pauses++;
@@ -257,6 +264,7 @@ proctype person() {
      :: steps < STEPS -> steps++; MOVE(held, cancel, cancelled, n, n)
      fi
   :: atomic { !ENDED && steps < STEPS -> steps++; cancelling = true }
+  :: atomic { !ENDED && steps < STEPS -> steps++; holding = true }
   :: ENDED -> break
   od
 }

@@ -149,7 +149,12 @@ class Outcome:
         return True
 
     def _put_back(self, place: Place, order: int | None = None) -> bool:
-        """Move a claimed ticket to the queue, or to ``held/`` if somebody asked for that while it ran."""
+        """Move a claimed ticket to the queue, or to ``held/`` if somebody asked for that while it ran.
+
+        Whoever took the job over gave it back under the same name: what lies there is no proof that we did.
+        """
+        if fs.is_gone(place.path):
+            return False
         if hold_asked_for(self._layout, place.ticket.job_id, place.ticket.claim) is not None:
             return self._moves.hold(place) is not None
         return self._moves.enqueue(place, order=order) is not None
@@ -181,6 +186,8 @@ class Outcome:
         The event comes first: a death in between is mended as a pause. `order` puts it behind others.
         """
         job_id, claim = place.ticket.job_id, place.ticket.claim
+        if fs.is_gone(place.path):
+            return self.lose(place)
         if not paused_at(self._layout, job_id):
             self._journal.note(job_id, claim, "paused", why=why, reason=why, batch=batch, n_batches=n_batches)
         if not self._put_back(place, order):

@@ -217,8 +217,8 @@ class Steering:
         if isinstance(seen, drops.Bad):
             seen.error.where = parse_taken_request(seen.error.where or "") or seen.error.where
             raise seen.error
-        if isinstance(seen, drops.Incomplete):
-            raise StorageError(f"the request {printable(taken.name)} changes while it is read")
+        if not isinstance(seen, drops.Text):
+            raise StorageError(f"the request {printable(taken.name)} cannot be read for the moment")
         raise UsageError("the request is no mapping", hint="write one such as {cancel: JOB}")
 
     def _asked(self, seen: drops.Text, token: str, *, again: bool) -> Asked:
