@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -53,6 +54,8 @@ _log = logging.getLogger(__name__)
 _BEAT_EVERY_S = 5.0
 _STOP_GRACE_S = 10.0
 _STUCK_S = 60.0
+_SWITCH_S = 0.0005
+"""For how long (s) a thread may keep the interpreter, else 5 ms: the one that acquires shall not wait so long."""
 _AFTER_TROUBLE_S = 1.0
 _AFTER_ATTEMPT_S = 2.0
 
@@ -186,6 +189,7 @@ class Server:
             self._charge.inherit(self._take_over)
             recover(self.layout, self._outcome, self.name)
             end_drain(self.layout, self.name)
+            sys.setswitchinterval(_SWITCH_S)
             self._pipeline.begin()
             _log.info("server %r serves %s with backend %r", self.name, self.layout.root, self._backend_name)
             self._watching = watching.watch(
