@@ -55,7 +55,7 @@ _BEAT_EVERY_S = 5.0
 _STOP_GRACE_S = 10.0
 _STUCK_S = 60.0
 _SWITCH_S = 0.0005
-"""For how long (s) a thread may keep the interpreter, else 5 ms: the one that acquires shall not wait so long."""
+"""For how long (s) a thread keeps the interpreter, else 5 ms: the one that acquires shall not wait so."""
 _AFTER_TROUBLE_S = 1.0
 _AFTER_ATTEMPT_S = 2.0
 
