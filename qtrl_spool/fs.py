@@ -187,10 +187,15 @@ def opened_to_fill(path: Path, *, is_new: bool) -> int:
     return os.open(path, flags | (os.O_EXCL if is_new else getattr(os, "O_NOFOLLOW", 0)), 0o644)
 
 
+def in_utf8(text: str) -> bytes:
+    r"""Return JSON text as bytes: what is no character (half of a name that is no UTF-8) as ``\udcff``."""
+    return text.encode(errors="backslashreplace")
+
+
 def replace_json(path: Path, document: Mapping[str, Any], *, durable: Durable = True) -> None:
     """Replace `path` by `document` as JSON."""
     text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
-    replace(path, text.encode(), durable=durable)
+    replace(path, in_utf8(text), durable=durable)
 
 
 def move(source: Path, target: Path, *, durable: Durable = True, folder: int | None = None) -> bool:
@@ -270,7 +275,7 @@ def append_line(path: Path, line: str, *, durable: Durable = True, is_named: boo
         with open(descriptor, "r+b", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
             torn = size > 0 and _last_byte(file.fileno(), size) != b"\n"
-            file.write(("\n" if torn else "").encode() + line.encode() + b"\n")
+            file.write(("\n" if torn else "").encode() + in_utf8(line) + b"\n")
             _sync_file(file.fileno(), path, durable)
     if size == 0 and not is_named:
         _sync_names(durable, path.parent)

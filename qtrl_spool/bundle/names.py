@@ -60,9 +60,14 @@ def is_ignored(name: str) -> bool:
     )
 
 
+def escaped(name: str) -> str:
+    """Return `name` without control, direction or undecodable characters; each is written as its number."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
+
+
 def printable(name: str) -> str:
-    """Return `name` so that it can stand in a message: no control, direction or undecodable characters."""
-    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
+    """Return `name` so that it can stand in a message: `escaped`, and not too long."""
+    shown = escaped(name)
     return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
 
 

@@ -9,6 +9,7 @@ import click
 
 from qtrl_spool.cli.options import json_option, spool_option
 from qtrl_spool.cli.say import document, fact, word
+from qtrl_spool.errors import harmless
 
 if TYPE_CHECKING:
     from qtrl_spool.repair import Mending
@@ -76,6 +77,6 @@ def _repair(layout: Layout, *, as_json: bool) -> list[dict[str, Any]]:
 def _tell(found: Finding | Mending) -> None:
     """Print one thing that was found or mended."""
     verdict = click.style(f"{found.verdict:<6}", fg=_COLOURS[found.verdict])
-    fact(f"{verdict} {found.what}: {found.said}")
+    fact(f"{verdict} {found.what}: {harmless(found.said)}")
     if found.hint:
-        fact(f"       → {found.hint}")
+        fact(f"       → {harmless(found.hint)}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from qtrl_spool.errors import ConfigError, QtrlSpoolError
+from qtrl_spool.errors import ConfigError, QtrlSpoolError, harmless
 
 
 def fact(text: str) -> None:
@@ -17,8 +17,13 @@ def fact(text: str) -> None:
 
 
 def document(facts: Any) -> None:
-    """Print facts as one JSON document."""
-    click.echo(json.dumps(facts, ensure_ascii=False, indent=1, default=_plain))
+    """Print facts as one JSON document; what would steer a terminal stands in it by its number."""
+    text = json.dumps(facts, ensure_ascii=False, indent=1, default=_plain)
+    if not text.replace("\n", "").isprintable():
+        text = "".join(
+            each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
+        )
+    click.echo(text)
 
 
 def _plain(value: Any) -> Any:
@@ -29,12 +34,12 @@ def _plain(value: Any) -> Any:
 
 def word(text: str) -> None:
     """Tell people something that is no data."""
-    click.echo(text, err=True)
+    click.echo(harmless(text), err=True)
 
 
 def complain(sentence: str) -> None:
     """Say what went wrong."""
-    click.echo(f"qtrl-spool: {sentence}", err=True)
+    click.echo(f"qtrl-spool: {harmless(sentence)}", err=True)
 
 
 def report(error: QtrlSpoolError) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from qtrl_spool.cli.say import is_terminal
+from qtrl_spool.errors import harmless
 
 _GAP = "  "
 
@@ -51,7 +52,7 @@ def facts(pairs: Mapping[str, object]) -> str:
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else str(value)
+    return "" if value is None else harmless(str(value))
 
 
 def when(time: object, *, now: datetime | None = None) -> str:

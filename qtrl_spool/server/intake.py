@@ -31,6 +31,7 @@ from pathlib import Path
 
 from qtrl_spool import fs
 from qtrl_spool.bundle import Bundle, Limits, job_name, pack
+from qtrl_spool.bundle.names import escaped
 from qtrl_spool.config import Configuration
 from qtrl_spool.errors import StorageError
 from qtrl_spool.job import DROP_SUFFIX, ID_LETTERS, Ticket, is_id, make_id
@@ -116,9 +117,9 @@ class Intake:
         return self._box.recheck_after_s
 
     def waiting(self) -> list[dict[str, str]]:
-        """Return the unfinished drops, by their path in ``incoming/``, and what each lacks."""
+        """Return the unfinished drops, by their path in ``incoming/`` as it is shown, and what each lacks."""
         return [
-            {"drop": path.relative_to(self._layout.incoming).as_posix(), "reason": reason}
+            {"drop": escaped(path.relative_to(self._layout.incoming).as_posix()), "reason": reason}
             for path, reason in self._box.waiting.items()
         ]
 

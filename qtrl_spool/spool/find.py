@@ -113,9 +113,12 @@ def _is_drop(name: str) -> bool:
 def waiting_drops(layout: Layout, told: Snapshot | None = None) -> list[dict[str, str]]:
     """Return `arriving` as ``drop``, with the ``reason`` that the server last gave for not taking it.
 
+    Names are told so that they can be shown: without control, direction or undecodable characters.
     `told` is ``queue.json``, if it was read already.
     """
-    paths = arriving(layout)
+    from qtrl_spool.bundle.names import escaped
+
+    paths = [escaped(path) for path in arriving(layout)]
     if not paths and told is None:
         return []
     told = told or read_snapshot(layout)

@@ -131,7 +131,7 @@ def text(head: Mapping[str, Any], sections: Mapping[str, Sequence[str]]) -> byte
     counts = {name: len(each) for name, each in lines.items()}
     parts = [_encoded(_head(head, counts))[:-1]]
     parts += [f',\n"{name}":[\n{_JOIN.join(each)}\n]' for name, each in lines.items()]
-    return "".join([*parts, "}\n"]).encode()
+    return fs.in_utf8("".join([*parts, "}\n"]))
 
 
 # ---------------------------------------------------------------- read

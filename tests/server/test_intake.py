@@ -338,3 +338,28 @@ def test_a_drop_that_makes_the_reading_code_fail_is_answered(tmp_path: Path) -> 
 
     assert isinstance(seen, drops.Bad)
     assert "ZeroDivisionError: nobody thought of it" in seen.error.message
+
+
+def test_a_waiting_drop_whose_name_is_no_text_can_be_told_to_everybody(layout: Layout) -> None:
+    from qtrl_spool.spool.find import waiting_drops
+
+    (layout.incoming / os.fsdecode(b"\xff\x1b[31m.json")).write_text(TEXT[:20])
+    intake = intake_of(layout)
+    intake.scan()
+    fs.replace_json(layout.snapshot, {"arriving": intake.waiting()})
+
+    (told,) = intake.waiting()
+    assert told["drop"].isprintable()
+    assert [each["drop"] for each in waiting_drops(layout)] == [told["drop"]]
+
+
+def test_a_copied_drop_whose_name_is_no_text_is_remembered(layout: Layout) -> None:
+    from qtrl_spool.spool import copies
+
+    path = layout.incoming / os.fsdecode(b"\xff.json")
+    path.write_text(TEXT)
+    copies.mark(layout, path, 0, "content", JOB)
+
+    assert copies.copied(layout) == {path.name: JOB}
+    copies.forget_removed(layout)
+    assert copies.mark(layout, path, 0, "content", "another") == JOB
