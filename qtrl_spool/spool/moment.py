@@ -222,9 +222,14 @@ def _facts_of(place: Place, record: Mapping[str, Any] | None = None) -> dict[str
 
 
 def joined(record: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the status of a waiting job with what its short record says of its place."""
-    keys = ("priority", "place", "ahead", "users_ahead", "reason", *ETAS)
-    return {**record, **{key: told[key] for key in keys if key in told}}
+    """Return the status of a waiting job with what its short record says of its place.
+
+    The short record may be a moment older: whether the job is queued or paused, its status says.
+    """
+    keys = ("priority", "ahead", "users_ahead", "reason", *ETAS)
+    is_queued = record["state"] == State.QUEUED and told.get("ahead") is not None
+    place = told["ahead"] + 1 if is_queued else None
+    return {**record, **{key: told[key] for key in keys if key in told}, "place": place}
 
 
 def _first(
