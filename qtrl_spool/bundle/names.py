@@ -27,13 +27,18 @@ _SYSTEM = {
     "icon\r",
     "@eadir",
     "#recycle",
+    "network trash folder",
+    "temporary items",
 }
 _ARRIVING = re.compile(
     r".*\.(part|partial|tmp|temp|filepart|crdownload|opdownload|download|uploading|inprogress|incomplete)"
     r"|\..+\.[A-Za-z0-9]{6}",
     re.IGNORECASE | re.DOTALL,
 )
-_LEFTOVER = re.compile(r"~\$.*|~.*\.tmp|.*~|#.*#|.*\.sw[a-p]", re.IGNORECASE | re.DOTALL)
+_LEFTOVER = re.compile(
+    r"~\$.*|~.*\.tmp|.*~|#.*#|.*\.sw[a-p]|.*:(zone\.identifier|afp_\w+|com\.apple\..+)(:\$data)?",
+    re.IGNORECASE | re.DOTALL,
+)
 _DRIVE = re.compile(r"[A-Za-z]:")
 _SHOWN = 120
 _SHORT = Repr()
@@ -50,7 +55,7 @@ def is_ignored(name: str) -> bool:
 
     Every hidden name (``.foo``) is one: ``.foo.XXXXXX`` of rsync, ``.DS_Store``, ``._foo``, ``.nfs…``,
     ``.fuse_hidden…``, ``.smbdelete…``, ``.~lock…``; so are ``*.part``, ``*.filepart``, ``*.crdownload``,
-    ``*.tmp``, ``*~``, ``Thumbs.db``, ``desktop.ini``, ``$RECYCLE.BIN`` and their like.
+    ``*.tmp``, ``*~``, ``Thumbs.db``, ``desktop.ini``, ``$RECYCLE.BIN``, ``*:Zone.Identifier`` and their like.
     """
     return (
         name.startswith(".")
@@ -103,7 +108,7 @@ def _broken_rule(path: str) -> str | None:
     if not path.isprintable():
         return "has a control character in its name"
     if "\\" in path:
-        return "has a backslash in its name"
+        return "has a backslash in its name, as older Windows programs write them"
     if path.startswith("/"):
         return "has an absolute path"
     if _DRIVE.match(path):

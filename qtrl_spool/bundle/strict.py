@@ -22,6 +22,7 @@ from qtrl_spool.bundle.names import printable, shown
 from qtrl_spool.errors import BundleError, UnfinishedError
 
 _MAX_DIGITS = 20
+_BEGINNING, _ENOUGH = 400, 8
 _INT_RANGE = 2**63
 _FRAGMENT_AT_END = re.compile(r"[\s{\[,:]*+[-+.\w]*+\s*+\Z")  # never taking back: one pass, whatever comes
 _STRING_TO_END = re.compile(r'"(?:[^"\\]++|\\.)*+\\?\Z', re.DOTALL)
@@ -39,7 +40,7 @@ def decode(data: bytes, where: str) -> str:
     BundleError
         If it is in another encoding.
     """
-    if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"} or _is_wide(data):
         raise BundleError("the text is UTF-16", where=where, hint="save it as UTF-8")
     if b"\0" in data:
         raise UnfinishedError(
@@ -58,6 +59,13 @@ def decode(data: bytes, where: str) -> str:
         raise BundleError(
             "the text is not UTF-8", where=f"{where}:{line}", hint="save it as UTF-8"
         ) from error
+
+
+def _is_wide(data: bytes) -> bool:
+    """Return whether every other byte at the beginning is a NUL: UTF-16 without its mark, not a gap."""
+    low, high = data[0:_BEGINNING:2], data[1:_BEGINNING:2]
+    pairs = ((low, high), (high, low)) if len(high) >= _ENOUGH else ()
+    return any(b"\0" not in text and rest.count(0) > 0.9 * len(rest) for text, rest in pairs)
 
 
 def parse_json(text: str, where: str, limits: Limits) -> Any:

@@ -19,12 +19,13 @@ SEQUENCE = pi_no_pi(0).to_dict()
 TEXT = json.dumps(SEQUENCE)
 
 
-def intake_of(layout: Layout) -> Intake:
+def intake_of(layout: Layout, *, renamed: bool = True) -> Intake:
     settings = read_settings(layout.mark)
     store = ConfigStore(layout.config)
     fs.make_folder(layout.accepting_by("lab"))
     journal = Journal(layout, "lab", durable=settings.durable)
-    return Intake(layout, settings, journal, "lab", lambda _: store.current(), lambda _: True, Index(layout))
+    index = Index(layout)
+    return Intake(layout, settings, journal, "lab", lambda _: store.current(), lambda _: renamed, index)
 
 
 def drop(layout: Layout, name: str, text: str = TEXT, box: str = "50-normal") -> Path:
