@@ -135,7 +135,7 @@ def gluster(work: Path) -> Iterator[Bed]:
     _hide_glusters_own_folders(work)
     run("ip", "link", "set", "lo", "up")
     run("ip", "address", "add", f"{_ADDRESS}/24", "dev", "lo")
-    run("glusterd", "-L", "WARNING")
+    run("glusterd", "-L", "WARNING", "-p", str(work / "glusterd.pid"))
     until(
         lambda: subprocess.run(["gluster", "pool", "list"], capture_output=True, check=False).returncode == 0
     )

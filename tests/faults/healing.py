@@ -56,5 +56,8 @@ def _all_is_well(root: Path, ends: Ends) -> bool:
     """Return whether nothing is left to do; a server is at work, and what is looked at may move on."""
     with contextlib.suppress(QtrlSpoolError, OSError):
         there = tickets(root)
-        return not any(is_open(there.get(job, ())) for job in ends.jobs) and not broken(root, ends).faults
+        ending = [
+            job for job, state in ends.jobs.items() if state != "held"
+        ]  # which is no end, but may be meant
+        return not any(is_open(there.get(job, ())) for job in ending) and not broken(root, ends).faults
     return False
