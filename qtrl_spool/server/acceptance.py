@@ -16,6 +16,7 @@ is left alone. What fails in one drop stops that drop alone, which stays where i
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import stat
 from collections.abc import Callable, Iterable
@@ -136,16 +137,28 @@ class Acceptance:
             If what was written cannot be synced; then nothing was acknowledged.
         """
         troubles: list[StorageError] = []
+        endings: list[_Ending] = []
         try:
-            endings = [found for each in arrivals if (found := self._guarded(self._prepared, each, troubles))]
+            for arrival in arrivals:
+                ending = self._guarded(self._prepared, arrival, troubles)
+                endings += [ending] if ending else []
             self._syncs.commit()
             moved = [each for each in endings if self._guarded(self._move, each, troubles)]
             self._syncs.commit()
         finally:
             self._syncs.forget()
+            self._remove_copies(endings)
         for each in moved:
             self._guarded(self._acknowledge, each, troubles)
         return troubles
+
+    @staticmethod
+    def _remove_copies(endings: Iterable[_Ending]) -> None:
+        """Remove the copies that could not be moved: the next attempt writes them under another name."""
+        for each in endings:
+            if each.drop is not None:
+                with contextlib.suppress(StorageError):
+                    fs.remove(each.source)
 
     @staticmethod
     def _guarded(act: Callable[[Any], Any], what: Any, troubles: list[StorageError]) -> Any:
@@ -211,7 +224,12 @@ class Acceptance:
             self._journal.note(taken.job_id, 0, "held", hold=OWNERS, held_by=by, why="until it is released")
         copy = self._layout.accepting_by(self._server) / f".{ticket.name}"
         fs.remove(copy)
-        fs.write_new(copy, fit.ticket, durable=self._syncs)
+        try:
+            fs.write_new(copy, fit.ticket, durable=self._syncs)
+        except StorageError:
+            with contextlib.suppress(StorageError):
+                fs.remove(copy)
+            raise
         folder = self._layout.held if fit.hold else self._queue_folder(taken.priority)
         said = f"accepted {taken.job_id} from {taken.name}"
         return _Ending(copy, folder / ticket.name, path, lambda: _log.info("%s", said))
