@@ -106,6 +106,7 @@ TRIALS = {
     "shifted-clocks": shifted_clocks,
     "fuzz": fuzzed,
 }
+_IN_MEMORY = "/dev/shm"
 _shown: list[Tally] = []
 
 
@@ -126,11 +127,12 @@ def main() -> None:
     )
     parser.add_argument("--on", default="plain", help="the bed")
     parser.add_argument("--settings", type=json.loads, default={}, help="of spool.yaml, as JSON")
+    parser.add_argument("--work", help="the folder to work in, without a room")
     parser.add_argument("--room", action="store_true", help="this process is the first in a room of its own")
     options = parser.parse_args()
-    work = Path(tempfile.mkdtemp(prefix="faults-", dir=_quickest()))
-    if options.room:
-        beds.run("mount", "-t", "tmpfs", "none", work)
+    if options.room:  # what is mounted here goes with the room
+        beds.run("mount", "-t", "tmpfs", "none", _IN_MEMORY)
+    work = Path(tempfile.mkdtemp(prefix="faults-", dir=_IN_MEMORY if options.room else options.work))
     try:
         forked.warm_up(spools.template(work / "warm"))
         spools.template(work / "template")
@@ -138,11 +140,6 @@ def main() -> None:
     finally:
         if not options.room:  # else it goes with the room
             shutil.rmtree(work, ignore_errors=True)
-
-
-def _quickest() -> str | None:
-    """Return a folder in memory, if there is one: most trials need no disk."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from .tally import Tally
@@ -56,15 +57,21 @@ def words_of(trial: str, *arguments: object, room: bool = True) -> list[str]:
 
 def tried(trial: str, *arguments: object, room: bool = True, timeout: float = 280.0) -> Tally:
     """Make a trial in a process of its own and return its tally."""
-    made = subprocess.run(
-        words_of(trial, *arguments, room=room),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        cwd=_ROOT,
-        env={**os.environ, "PYTHONPATH": str(_ROOT), "PYTHONWARNINGS": "default"},
-    )
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=_in_memory()) as work:
+        made = subprocess.run(
+            words_of(trial, *arguments, "--work", work, room=room),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            cwd=_ROOT,
+            env={**os.environ, "PYTHONPATH": str(_ROOT), "PYTHONWARNINGS": "default"},
+        )
     if made.returncode:
         raise AssertionError(f"the trial ended with {made.returncode}\n{made.stdout}\n{made.stderr}")
     return Tally.loads(made.stdout.splitlines()[-1])
+
+
+def _in_memory() -> str | None:
+    """Return a folder in memory, if there is one: most trials need no disk."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
