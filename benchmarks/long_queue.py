@@ -191,6 +191,7 @@ def claims(layout: Layout) -> None:
     index = Index(layout)
     print(f"  {'first look of the index':<29} {told(took(index.look, 1))}")
     moves = tickets.Tickets(layout, durable=False, moved=index.moved)
+    fs.make_folder(layout.claimed_by("bench"), durable=False)
 
     def claim() -> None:
         index.look()

@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from qtrl_spool import fs
 from qtrl_spool.server.experience import Experience
@@ -28,11 +28,29 @@ from qtrl_spool.spool.journal import Journal, read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.moment import facts_of, head_of
 from qtrl_spool.spool.snapshot import short
-from qtrl_spool.spool.standing import Line, serving
+from qtrl_spool.spool.standing import Line, Standing, serving
 from qtrl_spool.spool.tickets import Place
 
 _SHARE, _WAITING = 25.0, 2.0
 _SHORTEST_S, _LONGEST_S = 0.1, 5.0
+
+
+class _Stands(NamedTuple):
+    """A waiting job and where it stands."""
+
+    job: Entry
+    standing: Standing
+
+    @classmethod
+    def of(cls, line: Line, job: Entry, kept: str | None) -> _Stands:
+        """Return where the next job of a line stands."""
+        return cls(job, line.next(job.facts.get("user"), job.facts.get("instrument"), kept))
+
+    def line(self, etas: str) -> str:
+        """Return its line of the file."""
+        ahead, users, reason = self.standing
+        shown = None if self.job.paused else ahead + 1
+        return self.job.card.line(snapshot.varying(shown, ahead, users, reason, etas))
 
 
 class Board:
@@ -72,6 +90,10 @@ class Board:
         self._seen: object = None
         self._about: object = None
         self._lines: list[str] = []
+        self._stands: list[_Stands] = []
+        self._rows: dict[str, int] = {}
+        self._keepable: dict[str, Entry] = {}
+        self._keepable_of: object = None
         self._next_at = 0.0
         self._is_late = False
 
@@ -149,25 +171,35 @@ class Board:
 
     def _kept(self, facts: Facts) -> dict[str, str]:
         """Return, by job, what keeps it alone from running, such as another job or the time."""
-        now = datetime.now(UTC)
-        waiting = ((place.ticket.job_id, self._roll.known(place)) for place in self._index.queued)
+        about = self._index.version, self._roll.version
+        if about != self._keepable_of:
+            waiting = ((place.ticket.job_id, self._roll.known(place)) for place in self._index.queued)
+            self._keepable = {job_id: job for job_id, job in waiting if job.may_be_kept}
+            self._keepable_of = about
         if not self._roll.is_whole:
             return {}
-        told = {job_id: kept(job.facts, now=now, facts=facts) for job_id, job in waiting if job.may_be_kept}
+        now = datetime.now(UTC)
+        told = {job_id: kept(job.facts, now=now, facts=facts) for job_id, job in self._keepable.items()}
         return {job_id: why for job_id, why in told.items() if why is not None}
 
     def _queued(self, beats: Sequence[Mapping[str, Any]], facts: Facts, kept: Mapping[str, str]) -> list[str]:
-        """Return the lines of the waiting jobs, those of the last time if nothing about them has changed."""
+        """Return the lines of the waiting jobs; only those of which something has changed are made anew."""
         alive = serving(self._alive(beats), (place.server for place in self._index.running))
-        version = (self._index.version, self._roll.version, self._foresight.version)
-        about = (version, alive, facts.pauses, dict(kept))
+        about = (self._index.version, self._roll.version, alive, facts.pauses, dict(kept))
+        changed = self._foresight.take_changed()
         if about != self._about:
-            line = Line(alive, keeping(facts))
-            self._lines = [
-                self._waiting(line, each.ticket.job_id, self._roll.known(each), kept.get(each.ticket.job_id))
-                for each in self._index.queued
+            line, waiting = Line(alive, keeping(facts)), self._index.queued
+            self._rows = {each.ticket.job_id: n for n, each in enumerate(waiting)}
+            self._stands = [
+                _Stands.of(line, self._roll.known(each), kept.get(each.ticket.job_id)) for each in waiting
             ]
+            etas = (self._foresight.etas(each.ticket.job_id) for each in waiting)
+            self._lines = [each.line(when) for each, when in zip(self._stands, etas, strict=True)]
             self._about = about
+            return self._lines
+        for job_id in changed & self._rows.keys():
+            row = self._rows[job_id]
+            self._lines[row] = self._stands[row].line(self._foresight.etas(job_id))
         return self._lines
 
     def _alive(self, beats: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -176,11 +208,6 @@ class Board:
         others = [each for each in beats if each["name"] != self._server]
         mine = [each for each in beats if each["name"] == self._server]
         return [*(mine or [{"name": self._server}]), *(b for b in others if servers.looks_alive(b, now=now))]
-
-    def _waiting(self, line: Line, job_id: str, job: Entry, kept: str | None) -> str:
-        standing = line.next(job.facts.get("user"), job.facts.get("instrument"), kept)
-        shown, etas = None if job.paused else standing.ahead + 1, self._foresight.etas(job_id)
-        return job.card.line(snapshot.varying(shown, standing.ahead, standing.users, standing.reason, etas))
 
     def _parked(self, place: Place) -> str:
         job = self._roll.known(place)

@@ -82,6 +82,7 @@ class Foresight:
         self._preempts = preempts
         self._clock, self._wall, self._busy = clock, wall, busy
         self._told: dict[str, tuple[Foretold, str]] = {}
+        self._changed: set[str] = set()
         self._about: object = None
         self._played_at = self._all_at = float("-inf")
         self.version = 0
@@ -91,6 +92,11 @@ class Foresight:
         """Return when a job is expected to start and to end, as part of its line in ``queue.json``."""
         known = self._told.get(job_id)
         return NO_ETAS if known is None else known[1]
+
+    def take_changed(self) -> set[str]:
+        """Return the jobs of which something else is told than when this was last asked."""
+        changed, self._changed = self._changed, set()
+        return changed
 
     def look(self, seen: Seen) -> None:
         """Play the queue forward if something has changed."""
@@ -158,15 +164,20 @@ class Foresight:
     # ------------------------------------------------------------ tell
 
     def _tell(self, played: Mapping[str, Foretold], *, is_all: bool) -> None:
-        wall = self._wall()
-        told = {} if is_all else dict(self._told)
+        wall, changed = self._wall(), set()
         for job_id, each in played.items():
             new = Foretold(*(Times(*(wall + time for time in times)) for times in each))
             known = self._told.get(job_id)
-            told[job_id] = known if known and _is_same(known[0], new, wall) else (new, etas(new))
-        if told != self._told:
-            self._told = told
-            self.version += 1
+            if known is None or not _is_same(known[0], new, wall):
+                self._told[job_id] = new, etas(new)
+                changed.add(job_id)
+        if is_all:
+            gone = self._told.keys() - played.keys()
+            changed |= gone
+            for job_id in gone:
+                del self._told[job_id]
+        self._changed |= changed
+        self.version += bool(changed)
 
 
 def told_runs(job_id: str, record: Mapping[str, Any], wall: float) -> Runs:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from qtrl_spool.forecast.kinds import Kind
+from qtrl_spool.forecast.learning import Ran
 from qtrl_spool.job import Ticket, record_of
 from qtrl_spool.server.board import Board
 from qtrl_spool.server.experience import Experience
@@ -171,3 +173,16 @@ def test_the_choice_skips_jobs_that_may_not_run_and_rests_when_none_may(house: H
     house.clock.now += 5
     found = choice.next(here)
     assert found is not None and found.ticket.job_id == wanted
+
+
+def test_a_time_that_is_foretold_anew_changes_the_line_of_its_job_alone(house: House) -> None:
+    for order in range(1, 4):
+        house.add(order)
+    first = house.later()["queued"]
+
+    house.experience.learnt.observe(Ran(Kind("rabi", "ada", n_batches=4), batch_s=100.0))
+    second = house.later(30.0)["queued"]
+
+    assert [each["id"] for each in second] == [each["id"] for each in first]
+    assert [each["place"] for each in second] == [1, 2, 3]
+    assert second[2]["eta_start"] > first[2]["eta_start"]
