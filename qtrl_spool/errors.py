@@ -85,6 +85,13 @@ class QtrlSpoolError(Exception):
         remedy = f" ({self.hint})" if self.hint else ""
         return f"{place}{self.message}{remedy}"
 
+    def add_remedy(self, remedy: str) -> None:
+        """Add another thing that helps to what the hint says."""
+        if self.hint is None:
+            self.hint = harmless(remedy)
+        else:
+            self.hint += f"{' ' if self.hint.endswith('?') else '; '}{harmless(remedy)}"
+
     def record(self) -> dict[str, str | None]:
         """Return what ``status.json`` keeps under ``error``."""
         return {

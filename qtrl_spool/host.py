@@ -6,7 +6,6 @@ Called by: ``spool``, ``server``, the command. Fails: never; what cannot be told
 from __future__ import annotations
 
 import os
-from typing import Any
 
 
 def login_name() -> str:
@@ -34,7 +33,6 @@ def user_name(uid: int) -> str:
 def group_names(uid: int) -> frozenset[str]:
     """Return the names of the groups that a user is in, numbers where they have no name here."""
     try:
-        import grp
         import pwd
     except ImportError:
         return frozenset()
@@ -42,13 +40,16 @@ def group_names(uid: int) -> frozenset[str]:
         user = pwd.getpwuid(uid)
     except KeyError:
         return frozenset()
-    return frozenset(_group_name(grp, gid) for gid in os.getgrouplist(user.pw_name, user.pw_gid))
+    return frozenset(group_name(gid) for gid in os.getgrouplist(user.pw_name, user.pw_gid))
 
 
-def _group_name(grp: Any, gid: int) -> str:
+def group_name(gid: int) -> str:
+    """Return the name of a group, its number if it has none here."""
     try:
-        return str(grp.getgrgid(gid).gr_name)
-    except KeyError:
+        import grp
+
+        return grp.getgrgid(gid).gr_name
+    except (ImportError, KeyError):
         return str(gid)
 
 

@@ -108,9 +108,10 @@ def effective(bundle: Bundle, default: Configuration) -> Configuration:
 
 def warnings_of(config: Configuration) -> tuple[str, ...]:
     """Return what the lab should know of a configuration that is not wrong, a sentence each."""
+    from qtrl_spool.config.plausible import implausible
     from qtrl_spool.processing import warnings
 
-    return (*config.warnings, *warnings(config.adc))
+    return (*config.warnings, *implausible(config.get("pulses", {})), *warnings(config.adc))
 
 
 def check(bundle: Bundle, default: Configuration) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def check(bundle: Bundle, default: Configuration) -> dict[str, Any]:
     examined = Examined.of(bundle.sequence)
     problems = list(examined.wanting(config.pulses))
     readouts = _readouts(examined.wrapper, config, problems) if examined.wrapper else ()
-    raise_all(problems)
+    raise_all(problems, bundle.place_of_append)
     n_elements = examined.wrapper.n_elements if examined.wrapper else 0
     if "adc" in bundle.patch:
         _rehearse_any(bundle, config, readouts, n_elements)
@@ -195,7 +196,7 @@ def prepare(bundle: Bundle, default: Configuration, capabilities: Capabilities |
     problems = list(found)
     readouts = _readouts(examined.wrapper, config, problems) if examined.wrapper else ()
     triggers = _triggers(sequence, config, problems)
-    raise_all(problems)
+    raise_all(problems, bundle.place_of_append)
     if sequence is None or examined.wrapper is None or triggers is None:
         raise InternalError("a sequence that was found to be good has no program")
     settings = AcquisitionSettings.of(

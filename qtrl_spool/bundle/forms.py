@@ -21,6 +21,8 @@ from qtrl_spool.bundle.manifest import Manifest
 from qtrl_spool.bundle.names import SHORT_LIST, is_ignored, member_of, printable, shown
 from qtrl_spool.bundle.patchtext import dump_patch
 from qtrl_spool.bundle.strict import canonical_json, decode, parse_json, plain
+from qtrl_spool.config.places import Place
+from qtrl_spool.config.tree import place_of
 from qtrl_spool.errors import BundleError, ConfigError, did_you_mean
 
 FORMAT = "qtrl-sequence/1"
@@ -44,12 +46,19 @@ class Bundle:
     patch_text:
         ``config.yaml`` as its author wrote it, comments and all. It is packed as it is if it still
         says what `patch` says, else `patch` is written anew.
+    text:
+        The tree that a YAML text was read into, which knows its lines; None for any other form.
     """
 
     sequence: Mapping[str, Any]
     patch: Mapping[str, Any] = field(default_factory=dict)
     manifest: Manifest = field(default_factory=Manifest)
     patch_text: str | None = field(default=None, compare=False, repr=False)
+    text: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
+
+    def place_of_append(self, number: int) -> Place | None:
+        """Return where append `number` stands in the text, or None where that is not known."""
+        return None if self.text is None else place_of(self.text, ("appends", number))
 
 
 def pack(bundle: Bundle) -> bytes:
@@ -109,6 +118,7 @@ def from_members(members: Mapping[str, bytes], limits: Limits | None = None, whe
         patch=_checked_patch(trees.get("config"), f"{where}/{names.get('config')}"),
         manifest=Manifest.from_dict(trees.get("job"), f"{where}/{names.get('job')}"),
         patch_text=texts["config"] if keep_text else None,
+        text=trees["sequence"] if _is_yaml(names["sequence"]) else None,
     )
 
 
@@ -139,6 +149,7 @@ def from_text(text: str, name: str, limits: Limits | None = None) -> Bundle:
         sequence=_checked_sequence(sequence, where, limits, from_yaml=_is_yaml(name)),
         patch=_checked_patch(tree.get("config"), f"{where}: config"),
         manifest=Manifest.from_dict(tree.get("job"), f"{where}: job"),
+        text=tree if _is_yaml(name) else None,
     )
 
 

@@ -98,14 +98,20 @@ def _in_editor(job: Job, timeout: float) -> str:
     """Let a person change a job's text and ask for what was changed; return the answer in words."""
     bundle, base = job.bundle(), job.bundle_sha256()
     text = text_of(job.id, bundle)
-    changed = click.edit(text, extension=".yaml")
+    try:
+        changed = click.edit(text, extension=".yaml")
+    except click.ClickException as error:
+        raise UsageError(
+            f"no editor can be used here: {error.message}",
+            hint="name yours in the variable EDITOR, or change the job with --set, --config and --unset",
+        ) from None
     if changed is None or changed == text or not changed.strip():
         return f"{job.id} stays as it is"
     try:
         manifest, patch = _said(changed, bundle)
         return job.edit(patch=patch, base=base, timeout=timeout, **manifest)
     except QtrlSpoolError as error:
-        error.hint = f"{error.hint or 'mend it'}; your text is kept in {_kept(job.id, changed)}"
+        error.add_remedy(f"your text is kept in {_kept(job.id, changed)}")
         raise
 
 

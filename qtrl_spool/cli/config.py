@@ -148,11 +148,10 @@ def _apply_found(
         if each.unit in ("s", "Hz"):
             current.merged({path: _like(patch[path], f"{each.value!r} {each.unit}")})
     patch = {path: _like(patch[path], each.value) for path, each in values.items()}
-    old = {path: place.config.current().get(path) for path in values}
     version = place.config.update(patch, reason, base=base, job=measured.id)
     for path, each in values.items():
-        word(f"{path}: {old[path]} → {shown(each.value, each.error, each.unit)}")
-    _tell(version, as_json)
+        word(f"{path}: {current.get(path)} → {shown(each.value, each.error, each.unit)}")
+    _tell(place, current, version, as_json)
 
 
 def _named(path: str, value: Any) -> str:
@@ -177,14 +176,25 @@ def _like(setting: Any, value: Any) -> Any:
 
 
 def _update(spool: str, patch: Mapping[str, Any], reason: str, base: int | None, as_json: bool) -> None:
-    _tell(opened(spool).config.update(patch, reason, base=base), as_json)
+    place = opened(spool)
+    old = place.config.current()
+    _tell(place, old, place.config.update(patch, reason, base=base), as_json)
 
 
-def _tell(version: int, as_json: bool) -> None:
-    if as_json:
-        document({"version": version})
+def _tell(place: Spool, old: Configuration, version: int, as_json: bool) -> None:
+    """Say which version counts now, and what the lab should know of it and not of the old one."""
+    from qtrl_spool.run import warnings_of
+
+    if version == old.version:
+        word(f"nothing changes: the default configuration, version {version}, has these values already")
+        told = []
     else:
         word(f"the default configuration is version {version} now")
+        told = [each for each in warnings_of(place.config.at(version)) if each not in warnings_of(old)]
+    for warning in told:
+        word(f"warning: {warning}")
+    if as_json:
+        document({"version": version, "warnings": told})
 
 
 @config.command()
@@ -228,7 +238,9 @@ def diff(a: int, b: int | None, spool: str) -> None:
 @json_option
 def rollback(version: int, reason: str, spool: str, as_json: bool) -> None:
     """Make a new version that equals version N."""
-    _tell(opened(spool).config.rollback(version, reason=reason), as_json)
+    place = opened(spool)
+    old = place.config.current()
+    _tell(place, old, place.config.rollback(version, reason=reason), as_json)
 
 
 @config.command()

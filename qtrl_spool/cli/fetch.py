@@ -67,7 +67,16 @@ def wait_for(jobs: Sequence[Job], timeout: float | None) -> int:
 @spool_option
 @json_option
 def result(job: str, partial: bool, number: int, spool: str, **wanted: Any) -> int:
-    """Show what a job measured: a summary, the file, a picture, a table."""
+    """Show what a job measured: a summary, the file, a picture, a table.
+
+    JOB may also be the path of a result.
+    """
+    if Path(job).expanduser().is_file():
+        from qtrl_spool.results import Result
+
+        with Result(Path(job).expanduser()) as measured:
+            _give(measured, **wanted)
+        return 0
     found = opened(spool).job(job)
     if not partial and not found.done():
         raise NotFoundError(
@@ -137,7 +146,7 @@ def _measured(job: Job, number: int) -> Result:
     if error is None:
         return job.result() if number == 1 else job.processed(number)
     if (job.home / PARTIAL).exists():
-        error.hint = "; ".join(filter(None, (error.hint, "--partial shows what was acquired")))
+        error.add_remedy("--partial shows what was acquired")
     raise error
 
 

@@ -14,6 +14,7 @@ from qtrl_spool.cli.tables import facts, fits, progress, table, when
 from qtrl_spool.cli.words import clock, interval, lasting, sentence, why, zone
 from qtrl_spool.errors import UsageError
 from qtrl_spool.job import State, is_id
+from qtrl_spool.spool.eligible import waits_apart
 from qtrl_spool.spool.servers import is_silent
 
 QUEUE_HEADINGS = ("PLACE", "JOB", "NAME", "USER", "PRIORITY", "STATE", "DONE", "START", "WHY")
@@ -28,7 +29,7 @@ _JOBS = ("JOB", "STATE", "USER", "PRIORITY", "ACCEPTED", "FINISHED", "WHY")
 @spool_option
 @json_option
 def queue(limit: int | None, spool: str, as_json: bool) -> None:
-    """Show what is running and waiting, in order: place 1 runs next."""
+    """Show what is running and waiting, in order: place 1 runs next, a dash waits for something else."""
     found = opened(spool).queue(limit if as_json else limit or SHOWN)
     if as_json:
         document(found)
@@ -89,11 +90,11 @@ def narrow_row(row: tuple[object, ...]) -> tuple[object, ...]:
 def queue_row(record: Mapping[str, Any]) -> tuple[object, ...]:
     """Return the cells of one job of the queue."""
     now = datetime.now(UTC)
-    is_running, is_paused = (record["state"] == each for each in (State.RUNNING, State.PAUSED))
+    is_running = record["state"] == State.RUNNING
     left = (record["progress"] or {}).get("remaining_s")
     reason = f"{lasting(left)} left" if is_running and left is not None else why(record, now)
     return (
-        "now" if is_running else record["ahead"] + 1 if is_paused else record["place"],
+        "now" if is_running else _place(record),
         record["id"],
         record["name"],
         record["user"],
@@ -103,6 +104,13 @@ def queue_row(record: Mapping[str, Any]) -> tuple[object, ...]:
         clock(record["started"], now, exact=True) if is_running else interval(record, "start", now),
         reason,
     )
+
+
+def _place(record: Mapping[str, Any]) -> object:
+    """Return a job's place in the table; a dash where its turn is not what it waits for."""
+    if record["state"] == State.HELD or waits_apart(str(record["reason"] or "")):
+        return "-"
+    return record["ahead"] + 1 if record["state"] == State.PAUSED else record["place"]
 
 
 def _arriving_row(drop: Mapping[str, str]) -> tuple[object, ...]:
@@ -169,13 +177,13 @@ def log(job: str, spool: str, as_json: bool) -> None:
         fact(f"{when(event['at'])}  {event['event']:<10}  {_details(more)}".rstrip())
 
 
-_UNTOLD = {"at", "event", "by", "uid", "drop_sha256", "shape"}
+_UNTOLD = {"at", "event", "by", "uid", "drop_sha256", "shape", "request", "submitted"}
 
 
 def _details(more: Mapping[str, Any]) -> str:
     told = []
     for key, value in more.items():
-        if value in (None, "", [], {}):
+        if value in (None, "", [], {}) or (key == "reason" and value == more.get("why")):
             continue
         told.append(f"{key}: {value.get('message', value) if isinstance(value, Mapping) else value}")
     return ", ".join(told)

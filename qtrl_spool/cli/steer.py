@@ -58,7 +58,7 @@ def _stops(now: bool) -> str:
 @_reason
 @asking
 def hold(jobs: tuple[str, ...], reason: str | None, **how: Any) -> int:
-    """Park waiting jobs until they are released.
+    """Park jobs until they are released; a running one after its batch, and it goes on from there.
 
     An admin's hold of other people's jobs counts apart: only an admin can release it.
     """
@@ -79,7 +79,7 @@ def release(jobs: tuple[str, ...], **how: Any) -> int:
 @click.option("--before", metavar="OTHER", help="Next before this job, at its priority.")
 @asking
 def move(job: str, priority: str | None, before: str | None, **how: Any) -> int:
-    """Give a waiting job another priority: 10, urgent or 10-urgent; or a place next before another job.
+    """Give a waiting or held job another priority: 10, urgent or 10-urgent; or a place before another.
 
     With a new priority it keeps its order among its equals. Both jobs of --before must be yours.
     """
@@ -123,9 +123,10 @@ def drain(server: str | None, **how: Any) -> int:
 def _queue(request: dict[str, Any], spool: str, as_json: bool, timeout: float, no_wait: bool) -> int:
     """Ask for something that is about the whole queue."""
     place = opened(spool)
-    _tell_if_alone(place)
+    wait = 0 if no_wait else timeout
+    _tell_if_alone(place, wait)
     given = {key: value for key, value in request.items() if value is not None}
-    reply = place.ask(given, timeout=0 if no_wait else timeout)
+    reply = place.ask(given, timeout=wait)
     if as_json:
         document(reply)
     else:
@@ -133,10 +134,10 @@ def _queue(request: dict[str, Any], spool: str, as_json: bool, timeout: float, n
     return 0
 
 
-def _tell_if_alone(place: Spool) -> None:
+def _tell_if_alone(place: Spool, timeout: float) -> None:
     """Say at once that nobody is there to answer."""
     if not any(server.get("alive") for server in place.servers()):
-        word(f"no server is running: {WAITS}")
+        word(f"no server is running: {f'waiting {timeout:g} s for one' if timeout else WAITS}")
 
 
 def each_job(
@@ -148,13 +149,14 @@ def each_job(
     no_wait: bool,
 ) -> int:
     """Do something to each job; one that refuses keeps none of the others from it."""
-    refused = []
+    refused: list[QtrlSpoolError] = []
+    wait = 0 if no_wait else timeout
     place = opened(spool)
     jobs = named(place, words)
-    _tell_if_alone(place)
+    _tell_if_alone(place, wait)
     for job in jobs:
         try:
-            word(do(job, 0 if no_wait else timeout))
+            word(do(job, wait))
         except QtrlSpoolError as error:
             refused.append(error)
             report(error)

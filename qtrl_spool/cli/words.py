@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import Any
 
 from qtrl_spool.job import State
+from qtrl_spool.spool.eligible import waits_apart
 from qtrl_spool.spool.standing import listing
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60.0, 3600.0, 86_400.0
 _EXACT_S = 600.0
+_UNSERVED = "no server is running"
 
 
 def ordinal(number: int) -> str:
@@ -95,16 +97,16 @@ def sentence(record: Mapping[str, Any], now: datetime, as_of: str | None = None)
     said = _SAID.get(State(record["state"]), _ended)(record, now)
     if as_of is None or State(record["state"]).final:
         return said
-    return f"{said} (as of {clock(as_of, now)} {zone(now)}, no server is running)"
-
-
-_UNSERVED = "no server is running"
+    unserved = "" if _UNSERVED in said else f", {_UNSERVED}"
+    return f"{said} (as of {clock(as_of, now)} {zone(now)}{unserved})"
 
 
 def _queued(record: Mapping[str, Any], now: datetime) -> str:
     if record["place"] is None:
         return f"queued: {why(record, now)}"
     place, reason = record["place"], why(record, now)
+    if waits_apart(reason):
+        return f"queued: {reason}{_expected(record, now)}"
     if reason.startswith("waiting for ") or (reason == _UNSERVED and record["ahead"]):
         reason = _ahead(record)
     elif reason.startswith("next"):

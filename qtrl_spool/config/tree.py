@@ -33,7 +33,7 @@ _MISSING = object()
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}", re.ASCII)
 _MAX_DEPTH = 100
 _NEAR_MISSES = 3
-_LONGEST_WORD, _MOST_WORDS = 100, 2000
+_LONGEST_WORD, _MOST_WORDS, _MOST_TOLD = 100, 2000, 8
 
 
 @dataclass(frozen=True)
@@ -202,13 +202,21 @@ def near(word: object, known: Iterable[object], *, cutoff: float = 0.6) -> str |
 
 
 def near_path(tree: Any, path: Key) -> str | None:
-    """Return near misses at the first part of `path` that is not there."""
+    """Return near misses at the first part of `path` that is not there, else what there is instead."""
     for key in split_path(path):
         below = step(tree, key)
         if below is _MISSING:
-            return near(key, tree) if isinstance(tree, dict) else None
+            return near(key, tree) or _there(tree) if isinstance(tree, dict) else None
         tree = below
     return None
+
+
+def _there(tree: Mapping[Any, Any]) -> str | None:
+    """Return ``there are 'Q0', 'Q1' and 3 more``."""
+    if not tree:
+        return None
+    shown = ", ".join(repr(str(key)) for key in islice(tree, _MOST_TOLD))
+    return f"there are {shown}{f' and {len(tree) - _MOST_TOLD} more' if len(tree) > _MOST_TOLD else ''}"
 
 
 def place_of(root: Any, path: Iterable[Key], *, of_key: bool = False) -> Place | None:

@@ -77,6 +77,10 @@ class Measured(Protocol):
         """Level of each shot [readout, repetition, element]."""
 
     @property
+    def chain_patch(self) -> dict[str, Any]:
+        """What was changed when it was processed again."""
+
+    @property
     def fits(self) -> dict[str, Any]:
         """For each readout each kind of fit and the name of the best."""
 

@@ -90,7 +90,8 @@ def _title(result: Measured) -> str:
     sizes = result.dataset.sizes
     counts = f"{sizes['repetition']} repetitions" if "repetition" in sizes else ""
     partial = "" if state(result) == "done" else state(result)
-    details = [job_id(result), f"{date} UTC" if date else "", counts, partial]
+    again = "processed again" if attrs.get("reprocessed") else ""
+    details = [job_id(result), f"{date} UTC" if date else "", counts, partial, again]
     changed = setting_texts(result)[:_MAX_SETTINGS]
     lines = [title(result), "  ·  ".join(text for text in details if text), ", ".join(changed)]
     return "\n".join(line for line in lines if line)

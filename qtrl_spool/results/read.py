@@ -135,6 +135,12 @@ class Result:
         return dict(self._document(layout.PATCH) or {})
 
     @property
+    def chain_patch(self) -> dict[str, Any]:
+        """What was changed when it was processed again; empty for a job's own result."""
+        text = self.documents.get(layout.CHAIN_PATCH)
+        return {} if text is None else dict(_parse(text, layout.CHAIN_PATCH) or {})
+
+    @property
     def default(self) -> Configuration:
         """The default configuration that the patch was merged into, as its files were written."""
         from qtrl_spool.config import Configuration

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 from qtrl_spool import allocation, fs
 from qtrl_spool.errors import StorageError
+from qtrl_spool.units import amount
 
 if TYPE_CHECKING:
     from qtrl_spool.config import AcquisitionSettings
@@ -185,11 +186,3 @@ def clear(home: Path, *, before: int | None = None) -> None:
 def _claim(name: str) -> int | None:
     match = _RESERVED.fullmatch(name)
     return None if match is None else int(match["claim"])
-
-
-def amount(n_bytes: int) -> str:
-    """Return ``12 GB``, ``3.14 GB``, ``340 MB``."""
-    for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
-        if n_bytes >= 0.9995 * factor:
-            return f"{n_bytes / factor:.3g} {unit}" if n_bytes < 1e15 else f"{n_bytes / factor:.0f} {unit}"
-    return f"{n_bytes / 1e3:.3g} kB"

@@ -69,6 +69,14 @@ def _identity(result: Measured) -> Iterator[tuple[str, str]]:
     said += [f"changed: {settings}"] if settings else []
     if said:
         yield "settings", "; ".join(said)
+    again = _time(attrs.get("reprocessed"))
+    if again is not None:
+        changed = _settings(result.chain_patch)
+        yield (
+            "processed",
+            f"again {again:%Y-%m-%d %H:%M:%S} UTC, from {attrs.get('reprocessed_from')}"
+            f"{f'; changed: {changed}' if changed else ''}",
+        )
 
 
 def _times(attrs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ N_SHOWN = 20
 """How many problems the text of a combined error lists; ``problems`` has them all."""
 
 _PLAIN_NUMBERS = {int, float}
+_APPEND = re.compile(r"(?:^|: )append (?P<number>\d+)")
 LONG = 2**40
 """A delay of so many samples is refused as a slip."""
 
@@ -27,7 +28,7 @@ def combined(problems: Sequence[SequenceError]) -> SequenceError:
     """Return one error for all `problems`, of their common class."""
     if len(problems) == 1:
         return problems[0]
-    problems = sorted(problems, key=_append)
+    problems = sorted(problems, key=_order)
     kinds = {type(problem) for problem in problems}
     kind = kinds.pop() if len(kinds) == 1 else SequenceError
     lines = [f"  {problem}" for problem in problems[:N_SHOWN]]
@@ -37,10 +38,16 @@ def combined(problems: Sequence[SequenceError]) -> SequenceError:
     return kind(text, problems=tuple(problems))
 
 
-def _append(problem: SequenceError) -> float:
-    """Return the number of the append that a problem names; what names none comes last."""
-    words = re.split(r"[ /]", problem.where or "")
-    return int(words[1]) if words[0] == "append" else float("inf")
+def append_of(problem: SequenceError) -> int | None:
+    """Return the number of the append that a problem names, or None if it names none."""
+    found = _APPEND.search(problem.where or "")
+    return None if found is None else int(found["number"])
+
+
+def _order(problem: SequenceError) -> float:
+    """Sort by appends; what names none comes last."""
+    number = append_of(problem)
+    return float("inf") if number is None else number
 
 
 def with_place(error: SequenceError, *appends: int) -> SequenceError:

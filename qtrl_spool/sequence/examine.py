@@ -8,12 +8,12 @@ hide the next, and nothing is said twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from qtrl_spool.errors import SequenceError
-from qtrl_spool.sequence.checks import combined
+from qtrl_spool.sequence.checks import append_of, combined
 from qtrl_spool.sequence.form import schema_problems
 from qtrl_spool.sequence.library import PulseLibrary
 from qtrl_spool.sequence.limits import amplitude_problems
@@ -44,10 +44,10 @@ class Examined:
         """Read a tree."""
         wrapper, problems, spoiled = SequenceWrapper.read(tree)
         if wrapper is not None:
-            places = {_root(problem) for problem in problems}
-            more = [problem for problem in schema_problems(tree) if _root(problem) not in places]
+            places = set(map(append_of, problems))
+            more = [problem for problem in schema_problems(tree) if append_of(problem) not in places]
             problems = problems + more
-            spoiled |= {int(words[1]) for words in map(_words, more) if words[0] == "append"}
+            spoiled |= {number for number in map(append_of, more) if number is not None}
         return cls(wrapper, tuple(problems), spoiled)
 
     def wanting(self, pulses: Any) -> tuple[SequenceError, ...]:
@@ -93,18 +93,26 @@ class Examined:
         return made._compiled(program, (), False), ()
 
 
-def raise_all(problems: Iterable[SequenceError]) -> None:
-    """Raise one error for all `problems`, if there are any."""
-    found = list(problems)
+def raise_all(
+    problems: Iterable[SequenceError], place_of: Callable[[int], object] = lambda append: None
+) -> None:
+    """Raise one error for all `problems`, if there are any.
+
+    Parameters
+    ----------
+    problems:
+        Any number of them, in any order.
+    place_of:
+        Gives the place of an append in its author's text, by its number, or None.
+    """
+    found = [_placed(problem, place_of) for problem in problems]
     if found:
         raise combined(found)
 
 
-def _words(problem: SequenceError) -> list[str]:
-    return (problem.where or "").replace("/", " ").split(" ")
-
-
-def _root(problem: SequenceError) -> str:
-    """Return the append that a problem concerns, or that it concerns the head."""
-    words = _words(problem)
-    return f"append {words[1]}" if words[0] == "append" else "head"
+def _placed(problem: SequenceError, place_of: Callable[[int], object]) -> SequenceError:
+    number = append_of(problem)
+    place = None if number is None else place_of(number)
+    if place is not None:
+        problem.where = f"{place}: {problem.where}"
+    return problem

@@ -106,7 +106,10 @@ class JobVerbs:
             self._check_ours(place)
             at_once = bool(asked.tree.get("now"))
             self._stop_running(job_id, why, at_once)
-            return f"{job_id} stops {'at once' if at_once else 'after this batch'} and publishes nothing"
+            return (
+                f"{job_id} stops {'at once' if at_once else 'after this batch'}; "
+                "what it has measured is kept as its partial result"
+            )
         only(place, "cancelled", *WAITING, State.HELD)
         if not self._outcome.cancel(place, why):
             raise MovedOnError(job_id)
@@ -134,6 +137,11 @@ class JobVerbs:
         """Let a running job be parked after its batch; it keeps what it measured and goes on from there."""
         job_id, claim = place.ticket.job_id, place.ticket.claim
         self._check_ours(place)
+        done = self._journal.record(job_id).get("progress") or {}
+        if done.get("n_batches") and done["batch"] + 1 >= done["n_batches"]:
+            raise UsageError(
+                f"{job_id} is in its last batch and ends with it", hint="wait for its end, or cancel it"
+            )
         said = said_of({note["hold"]: {"by": note["held_by"], "why": note["why"]}})
         if hold_asked_for(self._layout, job_id, claim) is None:
             if not self._park_running(job_id, said or ""):

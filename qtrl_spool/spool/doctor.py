@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qtrl_spool import fs
+from qtrl_spool import fs, host
 from qtrl_spool.errors import QtrlSpoolError
 from qtrl_spool.job import State
 from qtrl_spool.spool import probe, survey, tickets
@@ -105,7 +105,7 @@ def _permissions(layout: Layout, now: datetime) -> Iterator[Finding]:
             "permissions",
             WRONG,
             f"you cannot write to {_below(layout, shut)}",
-            "join the group that owns it, or mount the share read-write",
+            f"join {_groups(shut)}, or mount the share read-write",
         )
     if narrow:
         remedy = f"chmod g+w {' '.join(map(str, narrow))}"
@@ -114,6 +114,12 @@ def _permissions(layout: Layout, now: datetime) -> Iterator[Finding]:
         yield Finding("permissions", FINE, "the spool can be read")
     else:
         yield Finding("permissions", WRONG, "the spool cannot be read", f"chmod a+rX {layout.root}")
+
+
+def _groups(boxes: Sequence[Path]) -> str:
+    """Return ``the group that owns it, qlab``."""
+    names = {host.group_name(each.st_gid) for each in map(fs.facts, boxes) if each is not None}
+    return ", ".join(["the group that owns it", *sorted(names)])
 
 
 def _only_its_owners(box: Path) -> bool:

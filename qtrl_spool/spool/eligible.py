@@ -20,6 +20,7 @@ from qtrl_spool.job import State
 if TYPE_CHECKING:
     from qtrl_spool.spool.tickets import Place
 
+_AFTER, _NOT_BEFORE, _TRIED_AGAIN = "after job", "not before", "the instrument failed: it is tried again at"
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 2.0, 300.0
 
 
@@ -128,14 +129,19 @@ def kept(record: Mapping[str, Any], *, now: datetime, facts: Facts) -> str | Non
     """
     return (
         _after(record.get("after") or (), facts)
-        or _too_early(record.get("not_before"), now, "not before")
-        or _too_early(record.get("retry_at"), now, "the instrument failed: it is tried again at")
+        or _too_early(record.get("not_before"), now, _NOT_BEFORE)
+        or _too_early(record.get("retry_at"), now, _TRIED_AGAIN)
     )
+
+
+def waits_apart(reason: str) -> bool:
+    """Return whether a record's reason is one of those that `kept` gives: its turn is not what it lacks."""
+    return reason.startswith((_AFTER, _NOT_BEFORE, _TRIED_AGAIN))
 
 
 def _after(jobs: Iterable[str], facts: Facts) -> str | None:
     waited_for = [job_id for job_id in jobs if facts.is_open(job_id)]
-    return f"after job {', '.join(waited_for)}" if waited_for else None
+    return f"{_AFTER} {', '.join(waited_for)}" if waited_for else None
 
 
 def _too_early(time: str | None, now: datetime, words: str) -> str | None:

@@ -28,6 +28,7 @@ from qtrl_spool.spool.findings import FINE, NOTE, WRONG, Finding
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.mounts import Mount, cautions, mount_of, undone_by_power_cut
 from qtrl_spool.spool.settings import Settings
+from qtrl_spool.units import amount
 
 _T = TypeVar("_T")
 
@@ -335,7 +336,7 @@ def ownership(owners: Owners) -> Finding:
 def _space(storage: Storage) -> Iterator[Finding]:
     if storage.free_bytes is None:
         return
-    said = f"{storage.free_bytes / 1e9:.1f} GB are free"
+    said = f"{amount(storage.free_bytes)} are free"
     if storage.free_bytes < _LEAST_FREE_BYTES:
         yield Finding("space", WRONG, said, "free some; old results are in jobs/<date>/")
     elif storage.free_files is not None and storage.free_files < _LEAST_FREE_FILES:

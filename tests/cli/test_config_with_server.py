@@ -156,7 +156,7 @@ def test_a_bad_edit_is_told_everywhere_and_the_last_good_version_stays(
     assert run("submit", job_file, "--wait").status == 0
     edit(spool, "qubit_LO: fast   ", "qubit_LO: 5.16e+9")
     until(lambda: spool.config["variables/hardware/qubit_LO"] == 5.16e9)
-    assert "does not count" not in run("queue").err
+    assert until(lambda: "does not count" not in run("queue").err)
 
 
 def test_the_policy_refuses_a_stranger_and_says_why(run: Run, spool: Spool, serve: Serve) -> None:

@@ -275,6 +275,14 @@ def test_check_as_json_lists_every_problem(run: Run, spool: Spool, misspelt: Pat
     assert not verdict["ok"] and len(verdict["problems"]) == 2
 
 
+def test_what_is_wrong_with_an_append_is_told_with_its_line(run: Run, spool: Spool, misspelt: Path) -> None:
+    problems = run("check", misspelt, "--json").facts[0]["problems"]
+    lines = misspelt.read_text().splitlines()
+    for problem, key in zip(problems, ("Q1/X181", "Q9/X180"), strict=True):
+        name, line, _ = problem["where"].split(":", 2)
+        assert name == misspelt.name and key in lines[int(line) - 1] and key in problem["message"]
+
+
 # ---------------------------------------------------------------- looking
 
 
@@ -402,6 +410,10 @@ def test_config_show_prints_the_bare_value(run: Run, spool: Spool) -> None:
 
 def test_config_show_prints_derived_values(run: Run, spool: Spool) -> None:
     assert "mod_freq" in run("config", "show", "variables/Q1").out
+
+
+def test_config_show_of_a_path_like_none_says_what_there_is(run: Run, spool: Spool) -> None:
+    assert "there are 'hardware', 'common'" in run("config", "show", "variables/zzz").err
 
 
 def test_config_show_of_an_unknown_path_ends_with_3(run: Run, spool: Spool) -> None:

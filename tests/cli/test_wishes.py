@@ -133,6 +133,17 @@ def test_a_text_that_was_left_as_it_was_changes_nothing(
     assert said.status == 0 and "stays as it is" in said.err
 
 
+def test_where_there_is_no_editor_the_remedy_is_named(
+    run: Run, shared: Spool, held: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDITOR", "/nowhere/at-all")
+    monkeypatch.delenv("VISUAL", raising=False)
+
+    said = run("edit", held)
+
+    assert said.status == 1 and "/nowhere/at-all" in said.err and "--set" in said.err
+
+
 def test_a_text_that_is_refused_is_kept(
     run: Run, shared: Spool, held: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

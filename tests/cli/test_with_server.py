@@ -63,6 +63,10 @@ def test_a_job_is_processed_once_more_with_another_chain(
     assert path.name == "result-2.h5" and said.facts["fits"] == {}
     assert run("result", job_id, "--number", 2, "--path").out.strip() == str(path)
     assert run("result", job_id, "--number", 3).status == 3
+    told = run("result", path).out
+    assert "from result.h5; changed: adc/processing/10_fitting/enable = false" in told
+    assert run("result", job_id, "--number", 2).out == told
+    assert "processed" not in run("result", job_id).out
     mine = run("process", path, "--current", "--output", tmp_path / "mine.h5", "--json")
     assert mine.facts["path"] == str(tmp_path / "mine.h5") and mine.facts["fits"]
     assert shared.job(job_id).process(output=tmp_path / "other.h5").fits
@@ -168,6 +172,23 @@ def test_the_configuration_is_set_compared_and_rolled_back(
     assert "variables/Q1/freq" in run("config", "diff", "1", "2").out
     assert run("config", "rollback", "1", "-m", "no better").status == 0
     assert spool.config["variables/Q1/freq"] == before
+
+
+def test_a_setting_that_has_its_value_already_makes_no_version(
+    run: Run, served: ServerProcess, spool: Spool
+) -> None:
+    value = spool.config["variables/Q1/freq"]
+    said = run("config", "set", f"variables/Q1/freq={value!r}", "-m", "as it is", "--json")
+    assert said.facts["version"] == 1 and "nothing changes" in said.err
+
+
+def test_a_frequency_that_was_meant_in_gigahertz_is_set_with_a_warning(
+    run: Run, served: ServerProcess
+) -> None:
+    said = run("config", "set", "variables/Q1/freq=5.1", "-m", "recalibrated")
+    assert said.status == 0
+    assert "warning: pulses/Q1/" in said.err and "beyond the sample rate" in said.err
+    assert "warning" not in run("config", "set", "variables/Q1/freq=5.1 GHz", "-m", "mended").err
 
 
 def test_a_refused_update_ends_with_1_and_names_the_nearest_key(run: Run, shared: Spool) -> None:

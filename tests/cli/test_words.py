@@ -50,6 +50,10 @@ THIRD = {"place": 3, "ahead": 2, "users_ahead": ["ada", "bob"]}
         ),
         (record("queued", reason="not yet accepted"), "queued: not yet accepted"),
         (
+            record("queued", **THIRD, reason="after job 20261123-101529-t1-aaaaa", **ETA),
+            "queued: after job 20261123-101529-t1-aaaaa; expected to start at 18:05 (18:00–18:20) CET",
+        ),
+        (
             record("queued", **THIRD, reason="the queue is paused: fridge warm"),
             "3rd in the queue: the queue is paused: fridge warm",
         ),
@@ -87,6 +91,12 @@ def test_with_no_server_it_says_as_of_when() -> None:
     assert told == (
         "3rd in the queue: 2 jobs of ada and bob are ahead (as of 16:02 CET, no server is running)"
     )
+
+
+def test_that_no_server_is_running_is_said_once() -> None:
+    told = sentence(record("queued", place=1, ahead=0, reason="no server is running"), NOW, at("15:02"))
+
+    assert told == "1st in the queue: no server is running (as of 16:02 CET)"
 
 
 def test_what_has_ended_is_never_stale() -> None:

@@ -284,6 +284,17 @@ def test_a_hold_that_was_answered_survives_the_death_of_the_server(spool: Spool,
     assert set(job.status()["holds"]) == {"owner"}
 
 
+def test_a_hold_of_a_job_in_its_last_batch_is_refused(spool: Spool, serve: Serve) -> None:
+    serve()
+    job = spool.submit(pi_no_pi(0), **slow(batch_s=600, n_batches=1))
+    until(lambda: job.status()["phase"] == "acquiring")
+
+    with pytest.raises(UsageError, match="last batch"):
+        job.hold()
+
+    assert job.state == "running"
+
+
 def test_a_hold_of_a_running_job_is_taken_back(spool: Spool, serve: Serve) -> None:
     serve().ready()
     job = spool.submit(pi_no_pi(0), **slow(batch_s=2, n_batches=3))

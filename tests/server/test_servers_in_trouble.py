@@ -184,10 +184,8 @@ def test_a_drop_that_waits_is_told_with_what_it_lacks(spool: Spool, serve: Serve
     serve().ready()
     (spool.path / "incoming" / "half.json").write_text('{"format": "qtrl-sequence/1"')
 
-    def told() -> list[dict[str, str]]:
-        return list(json.loads((spool.path / "queue.json").read_text()).get("arriving", []))
-
-    arriving = until(told)
+    until((spool.path / "queue.json").exists)
+    arriving = until(lambda: json.loads((spool.path / "queue.json").read_text())["arriving"])
 
     assert arriving[0]["drop"] == "half.json"
     assert arriving[0]["reason"]
