@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,13 @@ Guard = Callable[[int, Sequence[Mapping[str, Any]]], None]
 _SHOWS = ".version"
 _LOCK_S = 10.0
 _TOLD_VERSIONS = 3
+_REMEMBERED = 4
+
+
+@lru_cache(_REMEMBERED)
+def _parsed(texts: tuple[tuple[str, str], ...], n: int) -> Configuration:
+    """Return version `n` by its texts; whoever asks for it again in this process shares it."""
+    return Configuration.from_texts(dict(texts), version=n)
 
 
 class ConfigStore:
@@ -111,7 +119,7 @@ class ConfigStore:
         cached = self._cached
         if cached is not None and cached.version == n:
             return cached
-        return Configuration.from_texts(self._versions.texts(n), version=n)
+        return _parsed(tuple(sorted(self._versions.texts(n).items())), n)
 
     def texts(self, n: int) -> dict[str, str]:
         """Return the YAML files of version `n`, by file name."""

@@ -107,15 +107,47 @@ TRIALS = {
     "fuzz": fuzzed,
 }
 _IN_MEMORY = "/dev/shm"
-_shown: list[Tally] = []
 
 
-def show(tally: Tally) -> None:
-    """Show progress on the standard error, if a person watches."""
-    _shown.append(tally)
-    if sys.stderr.isatty():
-        so_far = total("", _shown)
-        print(f"\r{so_far.trials} trials, {so_far.faults or 'no faults'}"[:200], end="", file=sys.stderr)
+class FirstFaultError(Exception):
+    """A fault was found, and nobody wants to hear of a second one."""
+
+
+class Progress:
+    """What came of the trials so far.
+
+    Attributes
+    ----------
+    so_far:
+        Their sum.
+    ends_at_first:
+        Whether the first fault ends them all.
+    """
+
+    def __init__(self) -> None:
+        self.so_far = Tally("")
+        self.ends_at_first = False
+
+    def __call__(self, tally: Tally) -> None:
+        """Add a trial, and show progress on the standard error, if a person watches."""
+        self.so_far = self.so_far + tally
+        if sys.stderr.isatty():
+            told = f"{self.so_far.trials} trials, {self.so_far.faults or 'no faults'}"
+            print(f"\r{told}"[:200], end="", file=sys.stderr)
+        if self.ends_at_first and tally.faults:
+            raise FirstFaultError
+
+
+show = Progress()
+
+
+def _made(options: argparse.Namespace, work: Path) -> Tally:
+    """Make the trials that were asked for; return what came of them, or of those until the first fault."""
+    show.ends_at_first = options.first
+    try:
+        return TRIALS[options.trial](options, work)
+    except FirstFaultError:
+        return show.so_far
 
 
 def main() -> None:
@@ -126,6 +158,7 @@ def main() -> None:
         "--seed", type=int, default=0, help="of what is chosen at random; where a sweep begins"
     )
     parser.add_argument("--on", default="plain", help="the bed")
+    parser.add_argument("--first", action="store_true", help="end at the first fault that is found")
     parser.add_argument("--settings", type=json.loads, default={}, help="of spool.yaml, as JSON")
     parser.add_argument("--work", help="the folder to work in, without a room")
     parser.add_argument("--room", action="store_true", help="this process is the first in a room of its own")
@@ -136,7 +169,7 @@ def main() -> None:
     try:
         forked.warm_up(spools.template(work / "warm"))
         spools.template(work / "template")
-        print(TRIALS[options.trial](options, work).dumps())
+        print(_made(options, work).dumps())
     finally:
         if not options.room:  # else it goes with the room
             shutil.rmtree(work, ignore_errors=True)

@@ -106,13 +106,13 @@ def lossy(work: Path) -> Iterator[Bed]:
     source, mount = folders(work, "source", "m1")
     daemon = subprocess.Popen([sys.executable, "-m", "tests.faults.lossy", source, mount])
     until(lambda: is_mounted(mount))
-    yield Bed("lost replies", (mount,), lease_s=2.0, slow=3.0)
+    yield Bed("lost replies", (mount,), lease_s=1.2, slow=3.0)
     daemon.kill()
     daemon.wait()
 
 
 @contextlib.contextmanager
-def sshfs(work: Path, options: str = ",dcache_timeout=2", lease_s: float = 4.0) -> Iterator[Bed]:
+def sshfs(work: Path, options: str = ",dcache_timeout=2", lease_s: float = 3.0) -> Iterator[Bed]:
     """Two sshfs mounts of one folder: locks that do not exclude, and listings that are 2 s old."""
     store, *mounts = folders(work, "store", "m1", "m2")
     wire = work / "wire"
@@ -150,7 +150,7 @@ def gluster(work: Path) -> Iterator[Bed]:
     run(*mount, mounts[0])
     run("nsenter", "--net=/run/netns/second", *mount, mounts[1])
     until(lambda: all(is_mounted(each) for each in mounts))
-    yield Bed("GlusterFS x 2", mounts, lease_s=6.0, slow=8.0)
+    yield Bed("GlusterFS x 2", mounts, lease_s=3.0, slow=8.0)
 
 
 def _hide_glusters_own_folders(work: Path) -> None:

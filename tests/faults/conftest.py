@@ -12,6 +12,7 @@ from . import rooms
 from .tally import Tally
 
 Trial = Callable[..., Tally]
+Count = Callable[[str, int], None]
 
 
 @pytest.fixture

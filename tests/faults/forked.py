@@ -25,12 +25,17 @@ _PR_SET_PDEATHSIG = 1
 
 
 def warm_up(root: Path) -> None:
-    """Serve a job in the spool at `root` here, so that all a server imports is there in every child."""
+    """Serve a job in the spool at `root` here, so that all a server imports is there in every child.
+
+    And no more than that: every fork copies the tables of all that is there.
+    """
     from qtrl_spool import Spool
     from qtrl_spool.experiments import pi_no_pi
 
+    from .promise import published
+
     job = Spool(root).submit(pi_no_pi(0), n_reps=2)
-    if serve_here(root) or job.state != "done" or job.result().iq is None:
+    if serve_here(root) or job.state != "done" or not published(root):
         raise RuntimeError(f"{job.id} is {job.state} with no fault at all")
     gc.collect()
     gc.freeze()  # so that no child's collector touches, and so copies, what all of them share
@@ -121,7 +126,7 @@ def drained(root: Path, log: Path, *, name: str = "lab", deadline_s: float = 60.
 
 
 def side_by_side(
-    trials: Iterable[Callable[[], dict[str, Any]]], work: Path, *, width: int = 12, deadline_s: float = 90.0
+    trials: Iterable[Callable[[], dict[str, Any]]], work: Path, *, width: int = 6, deadline_s: float = 90.0
 ) -> Iterator[dict[str, Any] | None]:
     """Make trials in children, `width` at a time: most of them wait most of the time.
 

@@ -44,7 +44,7 @@ def watched(
         if (how := forked.ended_by_now(child)) is not None:
             return how
         look()
-        if not stopped and _all_is_well(root, ends):
+        if not stopped and all_is_well(root, ends):
             os.kill(child, signal.SIGTERM)
             stopped = True
         time.sleep(0.005 if ends.drain else 0.05)
@@ -52,7 +52,7 @@ def watched(
     return None
 
 
-def _all_is_well(root: Path, ends: Ends) -> bool:
+def all_is_well(root: Path, ends: Ends) -> bool:
     """Return whether nothing is left to do; a server is at work, and what is looked at may move on."""
     with contextlib.suppress(QtrlSpoolError, OSError):
         there = tickets(root)

@@ -155,7 +155,7 @@ def _looked_at(
         return Tally("", 1, lost=(f"it cannot be mounted: {tried.stderr}",))
     root, kinds = mount / "spool", {"acknowledged": len(accepted), "served": int(serve)}
     found = Tally("", 1, kinds=kinds) + look(root, accepted, seen)
-    if serve:
+    if serve and not found.faults:  # else a server would wait for what is lost
         ends = Ends(accepted)
         troubles = gone_on(root, work / "after.log", "lab", ends)
         found = found + broken(root, ends, seen=seen) + Tally("", stuck=tuple(troubles))

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .machine import AT_ONCE
+
 _ROOT = Path(__file__).parents[2]
 _COPIED = ("qtrl_spool", "tests", "configs", "docs", "pyproject.toml", "README.md")
 _FAULTS = "tests/faults/"
@@ -90,7 +92,7 @@ def killed(mutant: Mutant) -> str | None:
             (tree / file).write_text(text.replace(old, new))
         tests = mutant.caught_by.split(" ")
         words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
-        environment = {**os.environ, "PYTHONPATH": folder}
+        environment = {**os.environ, "PYTHONPATH": folder, AT_ONCE: "1"}
         ran = subprocess.run(
             words, cwd=tree, env=environment, capture_output=True, text=True, timeout=900, check=False
         )

@@ -43,10 +43,13 @@ def is_open(at: Sequence[Path]) -> bool:
     return not at or not all(_FINAL.fullmatch(path.name) for path in at)
 
 
-def drops(root: Path) -> set[str]:
-    """Return the ids of the drops that are on their way."""
-    paths = [*root.glob("incoming/**/*.qjob"), *root.glob("accepting/*/*~*")]
-    return {match[0] for path in paths if (match := re.search(_ID, path.name))}
+def drops(root: Path) -> dict[str, list[Path]]:
+    """Return the drops that are on their way, by job."""
+    found = defaultdict(list)
+    for path in (*root.glob("incoming/**/*.qjob"), *root.glob("accepting/*/*~*")):
+        if match := re.search(_ID, path.name):
+            found[match[0]].append(path)
+    return dict(found)
 
 
 def published(root: Path, but: Container[str] = ()) -> dict[str, str]:
@@ -67,12 +70,13 @@ def look(root: Path, accepted: Iterable[str], seen: Mapping[str, str] | None = N
     seen:
         SHA-256 of the results that were seen, by job.
     """
-    there, arriving = tickets(root), drops(root)
+    there, arriving, wanted = tickets(root), drops(root), set(accepted)
+    coming = {job: at for job, at in arriving.items() if job in wanted and job not in there}
     return Tally(
         "",
-        lost=tuple(f"{job} is nowhere" for job in accepted if job not in there and job not in arriving),
+        lost=tuple(f"{job} is nowhere" for job in wanted if job not in there and job not in arriving),
         twice=tuple(f"{job} has tickets {_told(at)}" for job, at in there.items() if len(at) > 1),
-        torn=(*_torn_tickets(there), *_torn_records(root), *_torn_results(root)),
+        torn=(*_torn_bundles(there), *_torn_bundles(coming), *_torn_records(root), *_torn_results(root)),
         undone=tuple(_changed(root, seen or {})),
     )
 
@@ -125,7 +129,7 @@ def _commits(root: Path, job: str) -> list[str]:
     return [path.name for path in logs if b'"event": "committed"' in path.read_bytes()]
 
 
-def _torn_tickets(there: Mapping[str, list[Path]]) -> Iterable[str]:
+def _torn_bundles(there: Mapping[str, list[Path]]) -> Iterable[str]:
     for path in (each for at in there.values() for each in at):
         try:
             with zipfile.ZipFile(path) as bundle:

@@ -55,11 +55,26 @@ def words_of(trial: str, *arguments: object, room: bool = True) -> list[str]:
     return [*_UNSHARE, *words, "--room"] if room else words
 
 
-def tried(trial: str, *arguments: object, room: bool = True, timeout: float = 280.0) -> Tally:
-    """Make a trial in a process of its own and return its tally."""
+def tried(
+    trial: str, *arguments: object, room: bool = True, first: bool = True, timeout: float = 280.0
+) -> Tally:
+    """Make trials in a process of their own and return their tally.
+
+    Parameters
+    ----------
+    trial, arguments:
+        As ``python -m tests.faults`` takes them.
+    room:
+        Whether they need one.
+    first:
+        Whether the first fault that is found ends them.
+    timeout:
+        For how long (s) they may go on.
+    """
+    asked = (*arguments, *(["--first"] if first else []))
     with tempfile.TemporaryDirectory(prefix="faults-", dir=_in_memory()) as work:
         made = subprocess.run(
-            words_of(trial, *arguments, "--work", work, room=room),
+            words_of(trial, *asked, "--work", work, room=room),
             capture_output=True,
             text=True,
             timeout=timeout,

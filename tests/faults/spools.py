@@ -8,7 +8,7 @@ from qtrl_spool.create import create_spool
 
 _QUICK = {
     "settle_s: 2 ": "settle_s: 0.05 ",
-    "scan_s: 1.0 ": "scan_s: 0.02 ",
+    "scan_s: 1.0 ": "scan_s: 0.05 ",
     "lease_s: 60 ": "lease_s: 0.4 ",
     "max_attempts: 10 ": "max_attempts: 1000000 ",
 }

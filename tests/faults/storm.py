@@ -43,6 +43,11 @@ class Member:
     until: float = 0.0
     frozen: bool = False
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it works."""
+        return self.child is not None and not self.frozen
+
 
 @dataclass
 class Storm:
@@ -75,6 +80,7 @@ class Storm:
     def blow(self, n: int, show: Callable[[Tally], None]) -> None:
         """Kill `n` times."""
         while self.kills < n:
+            self._hurry()
             for member in self.members:
                 self._tend(member)
             self._submit()
@@ -85,10 +91,15 @@ class Storm:
         for member in self.members:
             self._kill(member)
 
+    def _hurry(self) -> None:
+        """Let the first one come back at once when nobody is left: there is nothing to see until then."""
+        if not any(member.is_up for member in self.members):
+            min(self.members, key=lambda member: member.until).until = 0.0
+
     def _tend(self, member: Member) -> None:
         """Start a server that is gone, and wake one that is frozen, when its time has come."""
         now = time.monotonic()
-        if member.child is not None and not member.frozen:
+        if member.child is not None and member.is_up:
             how = forked.ended_by_now(member.child)
             if how is not None:
                 member.child = None
@@ -106,7 +117,7 @@ class Storm:
             member.child = forked.fork(serve, self.log)
 
     def _strike(self, member: Member) -> None:
-        if member.child is None or member.frozen:
+        if member.child is None or not member.is_up:
             return
         member.until = time.monotonic() + self.chance.choice((0.0, 0.5, 2.0)) * self.bed.lease_s
         if self.chance.random() < 0.25:

@@ -12,12 +12,12 @@ import errno
 import shutil
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from . import forked
-from .healing import gone_on, watched
+from .healing import all_is_well, gone_on, watched
 from .injector import CHANGES, ERRNOS, POSSIBLE, Fault, Injector, Wire
 from .scenarios import SCENARIOS, Ends, broken, insisting
 from .tally import Tally, total
@@ -62,8 +62,10 @@ def one(template: Path, work: Path, case: Case) -> dict[str, Any]:
     try:
         ends = SCENARIOS[case.scenario](root, work)
         problems = _struck(root, log, case.fault, ends, wire)
-        problems += gone_on(root, work / "after.log", case.heir, ends)
-        found = broken(root, ends, _told(log) if ends.client else None)
+        told = replace(ends, jobs={**ends.jobs, **(_told(log) if ends.client else {})})
+        if problems or case.fault.code is None or not all_is_well(root, told):
+            problems += gone_on(root, work / "after.log", case.heir, ends)
+        found = broken(root, told)
     except Exception:
         found, problems = Tally(""), [traceback.format_exc()]
     finally:

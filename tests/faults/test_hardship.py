@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from . import hardship, rooms
+from .conftest import Count
 
 
 @pytest.mark.parametrize("name", ["dead-replicas", "cut-network", "full-disk", "no-inodes"])
-def test_a_server_outlives_hard_times_and_brings_everything_to_its_end(name: str) -> None:
+def test_a_server_outlives_hard_times_and_brings_everything_to_its_end(name: str, count: Count) -> None:
     if reason := hardship.wants(name):
         pytest.skip(reason)
 
@@ -16,9 +17,10 @@ def test_a_server_outlives_hard_times_and_brings_everything_to_its_end(name: str
 
     assert tally.faults == {}
     assert tally.kinds["jobs"] >= 3
+    count("hardships", tally.trials)
 
 
-def test_clocks_that_are_hours_off_make_no_server_take_anothers_job() -> None:
+def test_clocks_that_are_hours_off_make_no_server_take_anothers_job(count: Count) -> None:
     if hardship.faketime() is None:
         pytest.skip("needs libfaketime")
 
@@ -26,3 +28,4 @@ def test_clocks_that_are_hours_off_make_no_server_take_anothers_job() -> None:
 
     assert tally.faults == {}
     assert tally.kinds["jobs"] == 10
+    count("hardships", tally.trials)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from . import beds, rooms
+from .conftest import Count
 
 
 def wanting() -> str | None:
@@ -13,7 +14,7 @@ def wanting() -> str | None:
     )
 
 
-def test_what_was_acknowledged_is_in_every_image_that_a_crash_may_leave() -> None:
+def test_what_was_acknowledged_is_in_every_image_that_a_crash_may_leave(count: Count) -> None:
     if reason := wanting():
         pytest.skip(reason)
 
@@ -22,6 +23,7 @@ def test_what_was_acknowledged_is_in_every_image_that_a_crash_may_leave() -> Non
     assert tally.faults == {}
     assert tally.trials == 105
     assert tally.kinds["acknowledged"] > 200
+    count("torn images", tally.trials)
 
 
 def test_without_any_sync_crash_images_lack_what_was_acknowledged() -> None:

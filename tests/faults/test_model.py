@@ -32,7 +32,7 @@ def errors(work: Path, options: str) -> int:
     if not (shutil.which("spin") and shutil.which("gcc")):
         pytest.skip("needs spin and gcc")
     subprocess.run(["spin", *options.split(), "-a", MODEL], cwd=work, check=True, capture_output=True)
-    build = ["gcc", "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", "-DMEMLIM=2000", "-o", "pan", "pan.c"]
+    build = ["gcc", "-O0", "-w", "-DSAFETY", "-DCOLLAPSE", "-DMEMLIM=2000", "-o", "pan", "pan.c"]
     subprocess.run(build, cwd=work, check=True, capture_output=True)
     ran = subprocess.run(["./pan", "-m200000", "-n"], cwd=work, check=True, capture_output=True, text=True)
     found = re.search(r"errors: (\d+)", ran.stdout)

@@ -27,17 +27,25 @@ N_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2000"))
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_reader_takes_its_input_or_refuses_it_in_a_sentence(target: str) -> None:
+def test_a_reader_takes_its_input_or_refuses_it_in_a_sentence(
+    target: str, count: Callable[[str, int], None]
+) -> None:
+    n_tried, n_wanted = 0, -(-N_EXAMPLES // len(TARGETS))
+
     @settings(
-        max_examples=max(1, N_EXAMPLES // len(TARGETS)),
+        max_examples=n_wanted,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(st.randoms(use_true_random=False))
     def try_it(chance: Random) -> None:
+        nonlocal n_tried
+        n_tried += 1
         attempt(target, chance)
 
     try_it()
+    assert n_tried >= n_wanted
+    count("fuzz examples", n_tried)
 
 
 FOUND: dict[str, Callable[[], object]] = {

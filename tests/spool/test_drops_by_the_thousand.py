@@ -25,19 +25,25 @@ _LONGEST_S = 5.0
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_each_hostile_drop_gets_an_answer_in_time_and_touches_nothing_else(tmp_path: Path, part: int) -> None:
+def test_each_hostile_drop_gets_an_answer_in_time_and_touches_nothing_else(
+    tmp_path: Path, part: int, count: Callable[[str, int], None]
+) -> None:
     outside = Outside(tmp_path / "outside")
     chance = Random(part)
     answers: set[type] = set()
+    n_answered = 0
     for first in range(0, N_DROPS // 4, _AT_ONCE):
         box = tmp_path / f"box{first}"
         box.mkdir()
         for path in [make(chance, box, outside) for _ in range(_AT_ONCE)]:
             answers |= answered(path)
+            n_answered += 1
         fs.remove(box)
 
     assert outside.is_untouched
     assert answers == {Bad, Ignored, Incomplete, Whole}
+    assert n_answered >= N_DROPS // 4
+    count("hostile drops", n_answered)
 
 
 def answered(path: Path) -> set[type]:
