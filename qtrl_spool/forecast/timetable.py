@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from qtrl_spool.forecast.learning import Expected, Learnt
 from qtrl_spool.forecast.sums import Deviations, Item, Sum, item_of
 
 NEVER = math.inf
+_PIECE = 100
 _WITHIN = 0.1
 """Relative spread of single batches of one job."""
 _OVERDUE = 0.2
@@ -174,8 +175,7 @@ class Timetable:
         self._open: set[str] = set()
         self._behind: dict[str, list[tuple[int, Waits]]] = {}
         self._parked: list[tuple[float, int, Waits, _End]] = []
-        self.told: dict[str, Foretold] = {}
-        """What is expected, by job id, of the running jobs and of those that were played."""
+        self._told: dict[str, Foretold] = {}
         for each, free in zip(servers, self._servers, strict=True):
             if each.runs is not None:
                 self._run(each.runs, free)
@@ -192,15 +192,28 @@ class Timetable:
 
     def play(self, waiting: Sequence[Waits]) -> dict[str, Foretold]:
         """Play all waiting jobs, given in their order; return what is expected."""
-        self._open = {each.job_id for each in waiting}
+        told: dict[str, Foretold] = {}
+        for some in self.played(waiting, (each.job_id for each in waiting)):
+            told |= some
+        return told
+
+    def played(self, waiting: Iterable[Waits], ids: Iterable[str]) -> Iterator[dict[str, Foretold]]:
+        """Play them a few at a time, and return what is expected of those; `ids` are those of all of them."""
+        self._open = set(ids)
         for order, job in enumerate(waiting):
             if self._parked:
                 self._let_in()
             self._put(order, job)
+            if len(self._told) >= _PIECE:
+                yield self._take()
         while self._parked:
             _, _, job, end = heapq.heappop(self._parked)
             self._start(job, end)
-        return self.told
+        yield self._take()
+
+    def _take(self) -> dict[str, Foretold]:
+        told, self._told = self._told, {}
+        return told
 
     def _put(self, order: int, job: Waits) -> None:
         end = _End(job.not_before)
@@ -247,7 +260,7 @@ class Timetable:
         self._tell(job.job_id, start, free, expected.tail_s)
 
     def _tell(self, job_id: str, start: Times, free: _Free, tail_s: float) -> None:
-        self.told[job_id] = Foretold(start, self._times(free, tail_s))
+        self._told[job_id] = Foretold(start, self._times(free, tail_s))
         self._ends[job_id] = _End(free.at + tail_s, free.jobs.spread**2)
         for order, job in self._behind.pop(job_id, ()):
             self._put(order, job)

@@ -1,10 +1,11 @@
 """Keeps ``queue.json``: what is running and waiting, in order, for whoever wants to look.
 
 A waiting job costs its line of the file, made once; only place, reason and times are put in anew. Nothing
-is written while nothing changes. While something does, the file is written again after 25 times as
+is written while nothing changes. While something does, the file is written again after 50 times as
 long as that kept a core busy, but within `_LONGEST_S`: 10,000 waiting jobs take a twentieth of a core at
-the very most. Records of a queue that was there before the server are read a few at a time; until then
-a job has the name that is in its id.
+the very most, 100,000 a third. Where writing takes longer than that, the file is as old as two writes.
+Records of a queue that was there before the server are read a few at a time; until then a job has the
+name that is in its id.
 
 Called by the main loop, at every step. Fails: `StorageError`; it is tried again with the next step.
 """
@@ -13,14 +14,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from qtrl_spool import fs
 from qtrl_spool.server.experience import Experience
 from qtrl_spool.server.foresight import Foresight, Seen
-from qtrl_spool.server.roll import Entry, Roll
+from qtrl_spool.server.roll import Roll
 from qtrl_spool.spool import servers, snapshot
 from qtrl_spool.spool.eligible import Facts, keeping, kept
 from qtrl_spool.spool.index import Index
@@ -28,29 +29,11 @@ from qtrl_spool.spool.journal import Journal, read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.moment import facts_of, head_of
 from qtrl_spool.spool.snapshot import short
-from qtrl_spool.spool.standing import Line, Standing, serving
+from qtrl_spool.spool.standing import Line, serving, waiting_for
 from qtrl_spool.spool.tickets import Place
 
-_SHARE, _WAITING = 25.0, 2.0
-_SHORTEST_S, _LONGEST_S = 0.1, 5.0
-
-
-class _Stands(NamedTuple):
-    """A waiting job and where it stands."""
-
-    job: Entry
-    standing: Standing
-
-    @classmethod
-    def of(cls, line: Line, job: Entry, kept: str | None) -> _Stands:
-        """Return where the next job of a line stands."""
-        return cls(job, line.next(job.facts.get("user"), job.facts.get("instrument"), kept))
-
-    def line(self, etas: str) -> str:
-        """Return its line of the file."""
-        ahead, users, reason = self.standing
-        shown = None if self.job.paused else ahead + 1
-        return self.job.card.line(snapshot.varying(shown, ahead, users, reason, etas))
+_SHARE, _WAITING = 50.0, 2.0
+_SHORTEST_S, _LONGEST_S = 0.1, 0.9
 
 
 class Board:
@@ -90,10 +73,7 @@ class Board:
         self._seen: object = None
         self._about: object = None
         self._lines: list[str] = []
-        self._stands: list[_Stands] = []
-        self._rows: dict[str, int] = {}
-        self._keepable: dict[str, Entry] = {}
-        self._keepable_of: object = None
+        self._rows: dict[str, int] | None = None
         self._next_at = 0.0
         self._is_late = False
 
@@ -129,8 +109,8 @@ class Board:
         self._write(beats, list(map(snapshot.line, arriving)))
         self._experience.save(at_once=at_once)
         self._is_late = False
-        rest = max(_SHARE * (self._busy() - busy), _WAITING * (self._clock() - began), _SHORTEST_S)
-        self._next_at = began + min(rest, _LONGEST_S)
+        slow = _WAITING * (self._clock() - began)
+        self._next_at = began + max(min(_SHARE * (self._busy() - busy), _LONGEST_S), slow, _SHORTEST_S)
 
     def _write(self, beats: Sequence[Mapping[str, Any]], arriving: list[str]) -> None:
         facts = facts_of(self._layout, self._alive(beats))
@@ -152,7 +132,8 @@ class Board:
             "arriving": arriving,
         }
         head = {"updated": self._journal.now(), "by": self._server, **head_of(facts)}
-        fs.replace(self._layout.snapshot, snapshot.text(head, sections), durable=False)
+        text = snapshot.text(head, sections)
+        fs.replace_by(self._layout.snapshot, lambda file: file.writelines(text), durable=False)
         self._seen = seen
 
     # ------------------------------------------------------------ lines
@@ -171,36 +152,42 @@ class Board:
 
     def _kept(self, facts: Facts) -> dict[str, str]:
         """Return, by job, what keeps it alone from running, such as another job or the time."""
-        about = self._index.version, self._roll.version
-        if about != self._keepable_of:
-            waiting = ((place.ticket.job_id, self._roll.known(place)) for place in self._index.queued)
-            self._keepable = {job_id: job for job_id, job in waiting if job.may_be_kept}
-            self._keepable_of = about
         if not self._roll.is_whole:
             return {}
         now = datetime.now(UTC)
-        told = {job_id: kept(job.facts, now=now, facts=facts) for job_id, job in self._keepable.items()}
-        return {job_id: why for job_id, why in told.items() if why is not None}
+        told = ((job_id, kept(job.facts, now=now, facts=facts)) for job_id, job in self._roll.keepable())
+        return {job_id: why for job_id, why in told if why is not None}
 
     def _queued(self, beats: Sequence[Mapping[str, Any]], facts: Facts, kept: Mapping[str, str]) -> list[str]:
-        """Return the lines of the waiting jobs; only those of which something has changed are made anew."""
+        """Return the lines of the waiting jobs; where only times have changed, only those are made anew."""
         alive = serving(self._alive(beats), (place.server for place in self._index.running))
         about = (self._index.version, self._roll.version, alive, facts.pauses, dict(kept))
         changed = self._foresight.take_changed()
         if about != self._about:
-            line, waiting = Line(alive, keeping(facts)), self._index.queued
-            self._rows = {each.ticket.job_id: n for n, each in enumerate(waiting)}
-            self._stands = [
-                _Stands.of(line, self._roll.known(each), kept.get(each.ticket.job_id)) for each in waiting
-            ]
-            etas = (self._foresight.etas(each.ticket.job_id) for each in waiting)
-            self._lines = [each.line(when) for each, when in zip(self._stands, etas, strict=True)]
-            self._about = about
-            return self._lines
+            self._lines = list(self._waiting(Line(alive, keeping(facts)), kept))
+            self._about, self._rows = about, None
+        elif changed:
+            self._retime(changed)
+        return self._lines
+
+    def _retime(self, changed: set[str]) -> None:
+        """Put the times into the lines of these jobs anew."""
+        if self._rows is None:
+            self._rows = {each.ticket.job_id: row for row, each in enumerate(self._index.queued)}
         for job_id in changed & self._rows.keys():
             row = self._rows[job_id]
-            self._lines[row] = self._stands[row].line(self._foresight.etas(job_id))
-        return self._lines
+            self._lines[row] = snapshot.retimed(self._lines[row], self._foresight.etas(job_id))
+
+    def _waiting(self, line: Line, kept: Mapping[str, str]) -> Iterator[str]:
+        places, take, etas = self._index.queued, line.take, self._foresight.etas
+        for place, job in zip(places, self._roll.all_known(places), strict=True):
+            job_id = place.ticket.job_id
+            ahead, users, words, why = take(job.user, job.instrument, kept.get(job_id))
+            if why is None and not job.paused:
+                yield job.card.behind(ahead, users, words, etas(job_id))
+                continue
+            shown, reason = None if job.paused else ahead + 1, why or waiting_for(ahead, words)
+            yield job.card.line(shown, ahead, users, reason, etas(job_id))
 
     def _alive(self, beats: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Return the heartbeats of those that live; this server does, whenever it last said so."""
@@ -212,4 +199,4 @@ class Board:
     def _parked(self, place: Place) -> str:
         job = self._roll.known(place)
         why = job.facts.get("reason") or "held until it is released"
-        return job.card.line(snapshot.varying(None, None, (), why, snapshot.NO_ETAS))
+        return job.card.line(None, None, (), why, snapshot.NO_ETAS)

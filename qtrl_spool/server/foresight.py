@@ -1,7 +1,9 @@
 """When jobs are expected to start and to end, as ``queue.json`` tells it: the queue played forward.
 
-The near end of the queue is played whenever something has changed, all of it more rarely: 10,000 waiting
-jobs take a tenth of a second. A time that moved by less than people would notice stays as it was told.
+The near end of the queue is played whenever something has changed. All of a long one takes long (100,000
+jobs some seconds), so it is played a little with each look and begun again after a rest: what is told of its
+far end is up to a minute old, of 100,000 jobs some minutes. A time that moved by less than people would
+notice stays as it was told.
 
 Called by ``board``. Reads nothing: `experience` knows what jobs took. Known limits: slices among long jobs
 are not foreseen, nor what nobody knows yet, such as more urgent jobs. Of a job that another
@@ -11,8 +13,10 @@ server runs only its status is known.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
 from qtrl_spool.forecast.kinds import kind_of
@@ -24,8 +28,11 @@ from qtrl_spool.spool.snapshot import NO_ETAS, etas
 from qtrl_spool.spool.tickets import Place, turn
 
 NEAR = 300
-_SHARE = 25.0
+_SHARE = 50.0
 _AGAIN_S = 5.0
+_LITTLE_S, _LITTLE_EACH_S = 0.01, 1e-6
+"""For how long the whole queue is played with one look, s: at least, and for each job in it."""
+_EVERY_S = 0.9
 _SAME_SHARE, _SAME_S = 0.02, 0.3
 
 
@@ -82,9 +89,14 @@ class Foresight:
         self._preempts = preempts
         self._clock, self._wall, self._busy = clock, wall, busy
         self._told: dict[str, tuple[Foretold, str]] = {}
-        self._changed: set[str] = set()
         self._about: object = None
-        self._played_at = self._all_at = float("-inf")
+        self._played_at = self._whole_at = self._on_at = float("-inf")
+        self._whole: Iterator[dict[str, Foretold]] | None = None
+        self._whole_s = 0.0
+        self._near: set[str] = set()
+        self._far: set[str] = set()
+        self._takers: object = None
+        self._changed: set[str] = set()
         self.version = 0
         """Grows when anything is told anew."""
 
@@ -99,26 +111,50 @@ class Foresight:
         return changed
 
     def look(self, seen: Seen) -> None:
-        """Play the queue forward if something has changed."""
+        """Play the queue forward if something has changed, and a long one a little further."""
+        self._look_near(seen)
+        if self._whole is not None and self._clock() >= self._on_at:
+            self._on_at = self._clock() + _EVERY_S
+            self._go_on(seen)
+
+    def _look_near(self, seen: Seen) -> None:
         about, now = (
             (seen.version, self._experience.n_heard, seen.facts.servers, seen.facts.pauses),
             self._clock(),
         )
         if about == self._about and now - self._played_at < _AGAIN_S:
             return
-        is_all = now >= self._all_at or len(seen.waiting) <= NEAR
-        busy = self._busy()
-        self._tell(self._play(seen, len(seen.waiting) if is_all else NEAR), is_all=is_all)
+        near = seen.waiting[:NEAR]
+        self._near = {job_id for told in self._played(seen, near) for job_id in self._tell(told)}
+        self._forget(place.ticket.job_id for place in near if place.ticket.job_id not in self._near)
         self._about, self._played_at = about, now
-        if is_all:
-            self._all_at = now + _SHARE * (self._busy() - busy)
+        if len(seen.waiting) <= NEAR:
+            self._forget(self._told.keys() - self._near)
+            self._whole = None
+            return
+        takers = seen.facts.servers, seen.facts.pauses
+        if takers != self._takers or (self._whole is None and now >= self._whole_at):
+            self._whole, self._whole_s, self._takers = self._played(seen, list(seen.waiting)), 0.0, takers
+            self._far = set()
+
+    def _go_on(self, seen: Seen) -> None:
+        """Play the whole queue a little further."""
+        began, most = self._busy(), max(_LITTLE_S, _LITTLE_EACH_S * len(seen.waiting))
+        while self._whole is not None and self._busy() - began < most:
+            told = next(self._whole, None)
+            if told is None:
+                self._forget(self._told.keys() - self._far - self._near)
+                self._whole, self._whole_at = None, self._clock() + _SHARE * self._whole_s
+            else:
+                self._far.update(self._tell(told))
+        self._whole_s += self._busy() - began
 
     # ------------------------------------------------------------ play
 
-    def _play(self, seen: Seen, most: int) -> dict[str, Foretold]:
+    def _played(self, seen: Seen, waiting: Sequence[Place]) -> Iterator[dict[str, Foretold]]:
+        """Play these jobs, a few at a time; return when they start and end, s since 1970."""
         wall = self._wall()
-        waiting = seen.waiting[:most]
-        jobs = [self._waits(place, seen.facts, wall) for place in waiting]
+        jobs: Iterable[Waits] = (self._waits(place, seen.facts, wall) for place in waiting)
         serves, learnt = [], self._experience.learnt
         running = {place.server: (place, record) for place, record in seen.running if self._acquires(place)}
         for name, instrument in seen.facts.servers.items():
@@ -130,11 +166,12 @@ class Foresight:
                 runs = runs._replace(n_batches=min(runs.done + 1, runs.n_batches))
             if stopped_by(seen.facts.pauses, [name]) is None:
                 serves.append(Serves(instrument, runs))
-        for place in waiting:
-            self._experience.wait(place.ticket.job_id)
-        return Timetable(serves, learnt, self._experience.deviations).play(jobs)
+        table = Timetable(serves, learnt, self._experience.deviations)
+        for told in table.played(jobs, (place.ticket.job_id for place in waiting)):
+            yield {job_id: _at(wall, each) for job_id, each in told.items()}
 
     def _waits(self, place: Place, facts: Facts, wall: float) -> Waits:
+        self._experience.wait(place.ticket.job_id)
         job = self._roll.known(place)
         wanted = job.facts.get("instrument")
         times = [job.facts[key] for key in ("not_before", "retry_at") if key in job.facts]
@@ -163,21 +200,28 @@ class Foresight:
 
     # ------------------------------------------------------------ tell
 
-    def _tell(self, played: Mapping[str, Foretold], *, is_all: bool) -> None:
-        wall, changed = self._wall(), set()
-        for job_id, each in played.items():
-            new = Foretold(*(Times(*(wall + time for time in times)) for times in each))
+    def _tell(self, foretold: Mapping[str, Foretold]) -> Iterable[str]:
+        """Note what is expected of some jobs, and return their ids."""
+        wall = self._wall()
+        for job_id, new in foretold.items():
             known = self._told.get(job_id)
             if known is None or not _is_same(known[0], new, wall):
                 self._told[job_id] = new, etas(new)
-                changed.add(job_id)
-        if is_all:
-            gone = self._told.keys() - played.keys()
-            changed |= gone
-            for job_id in gone:
-                del self._told[job_id]
-        self._changed |= changed
-        self.version += bool(changed)
+                self._changed.add(job_id)
+                self.version += 1
+        return foretold.keys()
+
+    def _forget(self, jobs: Iterable[str]) -> None:
+        for job_id in jobs:
+            if self._told.pop(job_id, None) is not None:
+                self._changed.add(job_id)
+                self.version += 1
+
+
+def _at(wall: float, told: Foretold) -> Foretold:
+    """Return times from now as times since 1970, s."""
+    (a, b, c), (d, e, f) = told
+    return Foretold(Times(wall + a, wall + b, wall + c), Times(wall + d, wall + e, wall + f))
 
 
 def told_runs(job_id: str, record: Mapping[str, Any], wall: float) -> Runs:
@@ -195,20 +239,21 @@ def _seconds(time: object) -> float | None:
     return datetime.fromisoformat(time).timestamp() if isinstance(time, str) else None
 
 
-def _put_back(jobs: list[Waits], waiting: Sequence[Place], place: Place, runs: Runs) -> list[Waits]:
+def _put_back(jobs: Iterable[Waits], waiting: Sequence[Place], place: Place, runs: Runs) -> Iterator[Waits]:
     """Return the jobs with one among them, in its turn, that will pause after its batch."""
-    left = runs.n_batches - runs.done - 1
-    if left <= 0:
-        return jobs
-    again = Waits(runs.job_id, runs.kind, None, left)
-    at = next((n for n, each in enumerate(waiting) if turn(each) > turn(place)), len(waiting))
-    return [*jobs[:at], again, *jobs[at:]]
+    left, jobs = runs.n_batches - runs.done - 1, iter(jobs)
+    if left > 0:
+        yield from islice(jobs, bisect_right(waiting, turn(place), key=turn))
+        yield Waits(runs.job_id, runs.kind, None, left)
+    yield from jobs
 
 
 def _is_same(known: Foretold, new: Foretold, wall: float) -> bool:
     """Return whether nobody would notice the difference."""
     allowed = _SAME_S + _SAME_SHARE * max(0.0, new.start.middle - wall)
-    later = _SAME_S + _SAME_SHARE * max(0.0, new.finish.middle - wall)
-    starts = (abs(a - b) <= allowed for a, b in zip(known.start, new.start, strict=True))
-    ends = (abs(a - b) <= later for a, b in zip(known.finish, new.finish, strict=True))
-    return all(starts) and all(ends)
+    (a, b, c), (d, e, f) = known.start, new.start
+    if abs(a - d) > allowed or abs(b - e) > allowed or abs(c - f) > allowed:
+        return False
+    allowed = _SAME_S + _SAME_SHARE * max(0.0, new.finish.middle - wall)
+    (a, b, c), (d, e, f) = known.finish, new.finish
+    return abs(a - d) <= allowed and abs(b - e) <= allowed and abs(c - f) <= allowed

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from qtrl_spool.forecast.kinds import kind_of
@@ -24,7 +24,7 @@ from qtrl_spool.spool.tickets import Place
 
 _READING_S = 0.2
 _REFRESHED = 10
-_REST = 25.0
+_REST = 50.0
 _KEPT = ("user", "name", "instrument", "after", "not_before", "retry_at", "reason", "updated", "state")
 _KEEPING = ("after", "not_before", "retry_at")
 
@@ -32,14 +32,19 @@ _KEEPING = ("after", "not_before", "retry_at")
 class Entry:
     """One waiting or parked job."""
 
-    __slots__ = ("card", "claim", "done", "facts", "kind", "may_be_kept", "paused", "priority")
+    __slots__ = (
+        *("card", "claim", "done", "facts", "instrument", "kind"),
+        *("may_be_kept", "paused", "place", "priority", "user"),
+    )
 
     def __init__(self, place: Place, record: Mapping[str, Any]) -> None:
+        self.place = place
         self.claim, self.priority = place.ticket.claim, place.ticket.priority
         self.paused = record["state"] == State.PAUSED and place.state is State.QUEUED
         self.facts = {key: record[key] for key in _KEPT if record.get(key) is not None}
+        self.user, self.instrument = self.facts.get("user"), self.facts.get("instrument")
         self.kind, self.done = kind_of(record), int(record["progress"]["batch"] or 0)
-        self.may_be_kept = not self.facts.keys().isdisjoint(_KEEPING)
+        self.may_be_kept = any(self.facts.get(key) for key in _KEEPING)
         state = State.PAUSED if self.paused else place.state
         named = {"state": state.value, "priority": self.priority, "claim": self.claim}
         self.card = Card(short(record, **named, phase=None, server=None))
@@ -68,8 +73,8 @@ class Roll:
         self._index = index
         self._clock = clock
         self._entries: dict[str, Entry] = {}
+        self._keepable: set[str] = set()
         self._unread: deque[Place] = deque()
-        self._learnt = -1
         self._next = 0
         self.version = 0
         """Grows with every entry that is made anew."""
@@ -84,23 +89,39 @@ class Roll:
         entry = self._entries.get(place.ticket.job_id)
         return entry if entry is not None and entry.is_of(place) else Entry(place, _unread(place))
 
+    def all_known(self, places: Sequence[Place]) -> list[Entry]:
+        """Return the entries of many tickets."""
+        if not self.is_whole:
+            return list(map(self.known, places))
+        entries = self._entries
+        found = [(entries.get(each.ticket.job_id), each) for each in places]
+        return [job if job is not None else self.known(place) for job, place in found]
+
     def entry(self, place: Place) -> Entry:
         """Return the entry of a ticket, read now if it was not before."""
         entry = self._entries.get(place.ticket.job_id)
         return entry if entry is not None and entry.is_of(place) else self._read(place)
 
+    def keepable(self) -> list[tuple[str, Entry]]:
+        """Return the waiting jobs that something may keep from running whatever their turn."""
+        if not self._keepable:
+            return []
+        waiting = (each for each in self._index.queued if each.ticket.job_id in self._keepable)
+        known = ((each.ticket.job_id, self.known(each)) for each in waiting)
+        return [(job_id, job) for job_id, job in known if job.may_be_kept]
+
     def learn(self) -> None:
         """Read what is new or has changed, for `_READING_S` at most; the rest with the next calls."""
-        changed = self._journal.take_written() & self._entries.keys()
-        for job_id in changed:
-            del self._entries[job_id]
-        if self._index.version != self._learnt or changed:
-            self._learnt = self._index.version
-            self._forget_gone()
-            self._unread = deque(self._unknown())
+        for job_id in self._journal.take_written() & self._entries.keys():
+            self._unread.append(self._entries.pop(job_id).place)
+        self._unread += self._index.take_came()
+        self._forget_gone()
         end = self._clock() + _READING_S
         while self._unread and self._clock() < end:
-            self._read(self._unread.popleft())
+            place = self._unread.popleft()
+            known = self._entries.get(place.ticket.job_id)
+            if (known is None or not known.is_of(place)) and self._index.has(place):
+                self._read(place)
 
     def refresh(self) -> None:
         """Read a few records again, in turn: another server may have changed them."""
@@ -114,22 +135,19 @@ class Roll:
                 self._journal.forget(place.ticket.job_id)
                 self._read(place)
 
-    def _unknown(self) -> Iterator[Place]:
-        for place in (*self._index.queued, *self._index.held):
-            known = self._entries.get(place.ticket.job_id)
-            if known is None or not known.is_of(place):
-                yield place
-
     def _forget_gone(self) -> None:
         """Forget jobs that neither wait nor are held any more, now and then."""
         if len(self._entries) > 2 * (len(self._index.queued) + len(self._index.held)) + 100:
             there = {place.ticket.job_id for place in (*self._index.queued, *self._index.held)}
             self._entries = {job_id: each for job_id, each in self._entries.items() if job_id in there}
+            self._keepable &= there
 
     def _read(self, place: Place) -> Entry:
         job_id = place.ticket.job_id
         record = read_status(self._layout, job_id) or self._journal.record(job_id)
         entry = self._entries[job_id] = Entry(place, record)
+        if entry.may_be_kept:
+            self._keepable.add(job_id)
         self.version += 1
         return entry
 

@@ -11,13 +11,14 @@ is read as whole JSON or as nothing: it can be made again at any time.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from qtrl_spool import fs
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.standing import waiting_for
 
 if TYPE_CHECKING:
     from qtrl_spool.forecast.timetable import Foretold
@@ -33,7 +34,7 @@ SHORT = (
 SECTIONS = ("servers", "running", "queued", "held", "arriving")
 _quoted = json.encoder.encode_basestring
 _LAST_DAY = 1_000_000
-_JOIN = ",\n"
+_JOIN, _PIECE = ",\n", 1_000
 _encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -85,16 +86,42 @@ class Card:
         self._before = _encoded({key: record[key] for key in SHORT[:first]})[:-1]
         self._after = _encoded({key: record[key] for key in SHORT[first + len(VARYING) :]})[1:]
 
-    def line(self, varying: str) -> str:
-        """Return the line, given what `varying` returned."""
-        return f"{self._before},{varying},{self._after}"
+    def line(
+        self, place: int | None, ahead: int | None, users: tuple[str, ...], reason: str, etas: str
+    ) -> str:
+        """Return the line, given what varies; `etas` is JSON already."""
+        shown = "null" if place is None else place
+        count = "null" if ahead is None else ahead
+        return (
+            f'{self._before},"place":{shown},"ahead":{count},"users_ahead":[{_listed(users)}],'
+            f'"reason":{_quoted(reason)},{etas},{self._after}'
+        )
+
+    def behind(self, ahead: int, users: tuple[str, ...], words: str, etas: str) -> str:
+        """Return the line of a job that waits for others, two at least, and for nothing else."""
+        if ahead >= len(_PHRASES):
+            _PHRASES.extend(map(_phrase, range(len(_PHRASES), 2 * ahead)))
+        place, reason = _PHRASES[ahead]
+        return f"{self._before}{place}{_listed(users)}{reason}{_inner(words)}{etas},{self._after}"
 
 
-def varying(place: int | None, ahead: int | None, users: Sequence[str], reason: str, etas: str) -> str:
-    """Return the varying part of a waiting job's line; `etas` is JSON already."""
-    shown, count = ("null" if each is None else each for each in (place, ahead))
-    whose = ",".join(map(_quoted, users))
-    return f'"place":{shown},"ahead":{count},"users_ahead":[{whose}],"reason":{_quoted(reason)},{etas}'
+_PHRASES: list[tuple[str, str]] = []
+
+
+def _phrase(ahead: int) -> tuple[str, str]:
+    """Return what stands before the names of those ahead, and after them up to whose jobs they are."""
+    reason = _quoted(waiting_for(ahead, ""))[:-1]
+    return f',"place":{ahead + 1},"ahead":{ahead},"users_ahead":[', f'],"reason":{reason}'
+
+
+@lru_cache(maxsize=64)
+def _inner(words: str) -> str:
+    return f"{_quoted(words)[1:]},"
+
+
+@lru_cache(maxsize=64)
+def _listed(users: tuple[str, ...]) -> str:
+    return ",".join(map(_quoted, users))
 
 
 NO_ETAS = ",".join(f'"{key}":null' for key in ETAS)
@@ -117,8 +144,14 @@ def _day(days: int) -> str:
     return f"{date(1970, 1, 1) + timedelta(days=min(days, _LAST_DAY))}"
 
 
-def text(head: Mapping[str, Any], sections: Mapping[str, Sequence[str]]) -> bytes:
-    """Return the whole file.
+def retimed(line: str, etas: str) -> str:
+    """Return the line of a waiting job with other times; inside of a name no such key can stand unquoted."""
+    begin, end = line.index(f',"{ETAS[0]}":'), line.index(f',"{SHORT[SHORT.index(ETAS[-1]) + 1]}":')
+    return f"{line[:begin]},{etas}{line[end:]}"
+
+
+def text(head: Mapping[str, Any], sections: Mapping[str, Sequence[str]]) -> Iterator[bytes]:
+    """Return the whole file, in pieces: one of 100,000 jobs, made at once, would hold up all other threads.
 
     Parameters
     ----------
@@ -129,9 +162,14 @@ def text(head: Mapping[str, Any], sections: Mapping[str, Sequence[str]]) -> byte
     """
     lines = {name: sections.get(name, ()) for name in SECTIONS}
     counts = {name: len(each) for name, each in lines.items()}
-    parts = [_encoded(_head(head, counts))[:-1]]
-    parts += [f',\n"{name}":[\n{_JOIN.join(each)}\n]' for name, each in lines.items()]
-    return fs.in_utf8("".join([*parts, "}\n"]))
+    yield fs.in_utf8(_encoded(_head(head, counts))[:-1])
+    for name, each in lines.items():
+        yield f',\n"{name}":[\n'.encode()
+        for first in range(0, len(each), _PIECE):
+            last = first + _PIECE >= len(each)
+            yield fs.in_utf8(_JOIN.join(each[first : first + _PIECE]) + ("" if last else _JOIN))
+        yield b"\n]"
+    yield b"}\n"
 
 
 # ---------------------------------------------------------------- read

@@ -45,21 +45,27 @@ class _Before:
     """Jobs that stand before others, and whose."""
 
     n: int = 0
-    users: dict[str, None] = field(default_factory=dict)
+    users: dict[str | None, None] = field(default_factory=lambda: {None: None})
     named: tuple[str, ...] = ()
     words: str = ""
 
-    def add(self, user: str | None) -> None:
-        """Count one more."""
-        self.n += 1
-        if user is not None and user not in self.users:
-            self.users[user] = None
-            self.named = tuple(self.users)[:MOST_LISTED]
-            self.words = listing(tuple(self.users))
+    def name(self, user: str | None) -> None:
+        """Note that one more user's jobs are among them."""
+        self.users[user] = None
+        users = tuple(each for each in self.users if each is not None)
+        self.named, self.words = users[:MOST_LISTED], f" (of {listing(users)})"
 
     def copy(self) -> _Before:
         """Return as many jobs of the same users, to be counted on apart."""
         return _Before(self.n, dict(self.users), self.named, self.words)
+
+
+class _Lane(NamedTuple):
+    """Those that want one instrument: who is before them, who counts them, and what keeps them all."""
+
+    before: _Before
+    counted_by: list[_Before]
+    kept: str | None
 
 
 @dataclass(frozen=True)
@@ -107,11 +113,12 @@ class Line:
         self, servers: Collection[Serving], keeping: Callable[[str | None], str | None] | None = None
     ) -> None:
         self._keeping = keeping or unserved(servers)
-        self._meant = {each.name: each.instrument for each in servers}
+        self._meant: dict[str | None, str | None] = {each.name: each.instrument for each in servers}
         self._idle = {each.instrument for each in servers if not each.busy}
-        self._all, self._anywhere = _Before(), _Before()
-        self._wanting: dict[str, _Before] = {}
-        self._kept: dict[str | None, str | None] = {}
+        self._anywhere = _Before()
+        self._lanes: dict[str | None, _Lane] = {}
+        self._lanes[None] = _Lane(_Before(), [self._anywhere], self._keeping(None))
+        self._lanes[None].counted_by.append(self._lanes[None].before)
 
     def next(self, user: str | None, instrument: str | None = None, kept: str | None = None) -> Standing:
         """Return where the next job stands.
@@ -125,39 +132,49 @@ class Line:
         kept:
             What keeps it alone from running, whatever its turn, in words.
         """
-        if instrument is not None:
-            instrument = self._meant.get(instrument, instrument)
-        before = self._all if instrument is None else self._before(instrument)
-        standing = Standing(before.n, before.named, self._reason(before, instrument, kept))
+        ahead, users, words, why = self.take(user, instrument, kept)
+        return Standing(ahead, users, waiting_for(ahead, words) if why is None else why)
+
+    def take(
+        self, user: str | None, instrument: str | None, kept: str | None
+    ) -> tuple[int, tuple[str, ...], str, str | None]:
+        """Do what `next` does, for 100,000 jobs in a row: return its values, plain.
+
+        Where nothing but `ahead` jobs, two at least, keep the job from running, the reason is None: it is
+        `waiting_for` those, which the third value names.
+        """
+        instrument = self._meant.get(instrument, instrument)
+        lane = self._lanes.get(instrument) or self._opened(instrument)
+        before, why = lane.before, lane.kept or kept
+        n, named, words = before.n, before.named, before.words
+        if n < 2 and why is None:
+            why = self._turn(before, instrument)
         if kept is None:
-            self._count(user, instrument)
-        return standing
+            for each in lane.counted_by:
+                each.n += 1
+                if user not in each.users:
+                    each.name(user)
+        return n, named, words, why
 
-    def _before(self, instrument: str) -> _Before:
-        if instrument not in self._wanting:
-            self._wanting[instrument] = self._anywhere.copy()
-        return self._wanting[instrument]
-
-    def _count(self, user: str | None, instrument: str | None) -> None:
-        self._all.add(user)
-        if instrument is not None:
-            self._before(instrument).add(user)
-            return
-        self._anywhere.add(user)
-        for each in self._wanting.values():
-            each.add(user)
-
-    def _reason(self, before: _Before, instrument: str | None, kept: str | None) -> str:
-        if instrument not in self._kept:
-            self._kept[instrument] = self._keeping(instrument)
-        return self._kept[instrument] or kept or self._turn(before, instrument)
+    def _opened(self, instrument: str | None) -> _Lane:
+        """Return the lane of an instrument that nobody wanted so far: who wants any stands in it too."""
+        anyone = self._lanes[None]
+        before = self._anywhere.copy()
+        anyone.counted_by.append(before)
+        lane = self._lanes[instrument] = _Lane(before, [anyone.before, before], self._keeping(instrument))
+        return lane
 
     def _turn(self, before: _Before, instrument: str | None) -> str:
+        """Return why one of the first two does not run yet."""
         if before.n:
-            whose = f" (of {before.words})" if before.words else ""
-            return f"waiting for {before.n} job{'s' if before.n > 1 else ''}{whose}"
+            return waiting_for(1, before.words)
         is_idle = bool(self._idle) if instrument is None else instrument in self._idle
         return "next" if is_idle else "next, after the running job"
+
+
+def waiting_for(ahead: int, words: str) -> str:
+    """Return the reason of a job that waits for others; `words` say whose they are."""
+    return f"waiting for {ahead} job{'s' if ahead > 1 else ''}{words}"
 
 
 def serving(beats: Iterable[Mapping[str, object]], running: Iterable[str | None]) -> tuple[Serving, ...]:

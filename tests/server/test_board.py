@@ -15,12 +15,15 @@ from qtrl_spool.forecast.learning import Ran
 from qtrl_spool.job import Ticket, record_of
 from qtrl_spool.server.board import Board
 from qtrl_spool.server.experience import Experience
-from qtrl_spool.server.foresight import Foresight
+from qtrl_spool.server.foresight import NEAR, Foresight
 from qtrl_spool.server.roll import Choice, Roll
 from qtrl_spool.spool import tickets
+from qtrl_spool.spool.eligible import Facts, Pause, keeping
 from qtrl_spool.spool.index import Index
 from qtrl_spool.spool.journal import Journal
 from qtrl_spool.spool.layout import Layout, make
+from qtrl_spool.spool.pauses import pause
+from qtrl_spool.spool.standing import Line, serving
 
 
 class Clock:
@@ -186,3 +189,42 @@ def test_a_time_that_is_foretold_anew_changes_the_line_of_its_job_alone(house: H
     assert [each["id"] for each in second] == [each["id"] for each in first]
     assert [each["place"] for each in second] == [1, 2, 3]
     assert second[2]["eta_start"] > first[2]["eta_start"]
+
+
+def test_a_long_queue_is_foretold_a_little_at_a_time_to_its_very_end(house: House) -> None:
+    for order in range(1, NEAR + 251):
+        house.add(order)
+    house.clock.step = 0.004
+    first = house.later()["queued"]
+
+    told = [house.later()["queued"] for _ in range(50)][-1]
+
+    assert [each["id"] for each in told] == [each["id"] for each in first]
+    assert first[-1]["eta_start"] is None
+    assert all(each["eta_start"] for each in told)
+
+
+def test_nothing_is_foretold_any_more_when_the_queue_is_paused(house: House) -> None:
+    for order in range(1, NEAR + 51):
+        house.add(order)
+    assert all(each["eta_start"] for each in [house.later() for _ in range(20)][-1]["queued"])
+
+    pause(house.layout, Pause(None, "fridge warm", "ada", "2026-11-23T10:15:30.000000Z"))
+    told = [house.later() for _ in range(20)][-1]
+
+    assert {(each["eta_start"], each["reason"]) for each in told["queued"]} == {
+        (None, "the queue is paused: fridge warm")
+    }
+
+
+def test_a_long_queue_says_of_each_job_what_the_tickets_say(house: House) -> None:
+    for order in range(1, 41):
+        more = {"instrument": "west"} if order % 5 == 0 else {}
+        house.add(order, ("ada", "bob", "eve", "joe")[order % 4], **more)
+    told = house.later()["queued"]
+
+    line = Line(serving([{"name": "lab"}], ()), keeping(Facts({"lab": "lab"})))
+    for each in told:
+        standing = line.next(each["user"], each["instrument"])
+        assert (each["place"], each["reason"]) == (standing.place, standing.reason)
+        assert each["users_ahead"] == list(standing.users)

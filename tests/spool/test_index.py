@@ -137,7 +137,7 @@ def test_a_crowded_directory_rests_between_two_listings_and_another_one_does_not
     index.look()
     assert orders(index) == [9, 1]
 
-    clock.now += 30.0
+    clock.now += 60.0
     index.look()
     assert orders(index) == [9, 1, 2]
 

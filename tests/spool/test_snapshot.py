@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qtrl_spool.forecast.timetable import Foretold, Times
 from qtrl_spool.job import blank_record
 from qtrl_spool.spool import snapshot
 from qtrl_spool.spool.snapshot import Snapshot
+from qtrl_spool.spool.standing import listing, waiting_for
 
 
 def record(number: int, name: str = "rabi") -> dict[str, Any]:
@@ -21,7 +23,7 @@ def record(number: int, name: str = "rabi") -> dict[str, Any]:
 def written(records: list[dict[str, Any]], **more: list[dict[str, Any]]) -> bytes:
     sections = {"queued": records, **more}
     lines = {name: list(map(snapshot.line, each)) for name, each in sections.items()}
-    return snapshot.text({"updated": "2026-11-23T10:15:30.000000Z"}, lines)
+    return b"".join(snapshot.text({"updated": "2026-11-23T10:15:30.000000Z"}, lines))
 
 
 @settings(max_examples=50, deadline=None)
@@ -64,7 +66,27 @@ def test_what_is_no_snapshot_is_refused(data: bytes) -> None:
 
 def test_the_line_of_a_waiting_job_is_its_record_with_the_varying_part_put_in() -> None:
     card = snapshot.Card(record(1, 'a "name"'))
-    made = card.line(snapshot.varying(3, 2, ("ada", "bob"), "waiting for 2 jobs", snapshot.NO_ETAS))
+    made = card.line(3, 2, ("ada", "bob"), "waiting for 2 jobs", snapshot.NO_ETAS)
 
     more = {"place": 3, "ahead": 2, "users_ahead": ["ada", "bob"], "reason": "waiting for 2 jobs"}
     assert json.loads(made) == {**record(1, 'a "name"'), **more}
+
+
+@pytest.mark.parametrize("ahead", [2, 3, 5_000])
+@pytest.mark.parametrize("users", [(), ("ada",), ('a "name"', "böb", "eve", "joe")])
+def test_the_line_of_a_job_that_only_waits_for_others_says_the_same(
+    ahead: int, users: tuple[str, ...]
+) -> None:
+    card, words = snapshot.Card(record(1, "rabi")), f" (of {listing(users)})" if users else ""
+
+    made = card.behind(ahead, users, words, snapshot.NO_ETAS)
+
+    assert made == card.line(ahead + 1, ahead, users, waiting_for(ahead, words), snapshot.NO_ETAS)
+
+
+def test_other_times_are_put_into_a_line_whatever_its_names_hold() -> None:
+    card = snapshot.Card(record(1, ',"eta_start":1,"phase":2'))
+    etas = snapshot.etas(Foretold(Times(1e9, 1e9, 2e9), Times(1e9, 2e9, 3e9)))
+    before = card.line(3, 2, (',"eta_start":',), ',"phase":', snapshot.NO_ETAS)
+
+    assert snapshot.retimed(before, etas) == card.line(3, 2, (',"eta_start":',), ',"phase":', etas)
