@@ -21,6 +21,7 @@ from qtrl_spool.errors import (
     JobCancelledError,
     NotFoundError,
     QtrlSpoolError,
+    StorageError,
     UsageError,
     WaitTimeoutError,
     from_record,
@@ -29,7 +30,7 @@ from qtrl_spool.job import DROP_SUFFIX, ID_LETTERS, State, make_id
 from qtrl_spool.once_more import OnceMore, patched
 from qtrl_spool.progress import showing
 from qtrl_spool.requesting import ANSWER_TIMEOUT_S, Steered, ask, poll
-from qtrl_spool.spool import find
+from qtrl_spool.spool import access, find
 from qtrl_spool.spool.journal import PARTIAL, read_events
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.settings import is_durable
@@ -177,9 +178,12 @@ class Spool:
         number = self._layout.priority(priority)
         letters = "".join(ID_LETTERS[byte % len(ID_LETTERS)] for byte in os.urandom(5))
         job_id = job_id or make_id(job_name(bundle, "job"), now=datetime.now(UTC), letters=letters)
-        folder = self._layout.incoming / self._layout.priority_folder(number)
-        durable = is_durable(self._layout.mark)
-        fs.replace(folder / f"{job_id}{DROP_SUFFIX}", pack(bundle), durable=durable, is_shared=True)
+        box, durable = self._layout.box(number), is_durable(self._layout.mark)
+        try:
+            fs.replace(box / f"{job_id}{DROP_SUFFIX}", pack(bundle), durable=durable, is_shared=True)
+        except StorageError as error:
+            access.explain(error, box)
+            raise
         return Job(self, job_id)
 
     def priority(self, word: str | int) -> int:

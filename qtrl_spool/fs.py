@@ -423,6 +423,19 @@ def _read_once(path: Path, limit: int | None) -> bytes | None:
         return file.read() if limit is None else file.read(limit + 1)[:limit]
 
 
+def head(path: Path, n_bytes: int) -> tuple[bytes, int] | None:
+    """Return the first bytes of a regular file, and its size in bytes; None if there is none."""
+    with reporting("read", path):
+        try:
+            with open(os.open(path, _OPEN_SAFELY), "rb", buffering=0) as file:
+                facts = os.fstat(file.fileno())
+                return (file.read(n_bytes), facts.st_size) if stat.S_ISREG(facts.st_mode) else None
+        except OSError as error:
+            if error.errno in {*_GONE, errno.ELOOP}:
+                return None
+            raise
+
+
 def read_text(path: Path, *, limit: int | None = None) -> str | None:
     """Return the text of a regular file (UTF-8), or None if there is none."""
     data = read(path, limit=limit)

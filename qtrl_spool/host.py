@@ -43,6 +43,11 @@ def group_names(uid: int) -> frozenset[str]:
     return frozenset(group_name(gid) for gid in os.getgrouplist(user.pw_name, user.pw_gid))
 
 
+def own_groups() -> frozenset[int]:
+    """Return the numbers of the groups that this process is in."""
+    return frozenset((os.getegid(), *os.getgroups())) if hasattr(os, "getgroups") else frozenset()
+
+
 def group_name(gid: int) -> str:
     """Return the name of a group, its number if it has none here."""
     try:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from qtrl_spool import fs, host
+from qtrl_spool import fs
 from qtrl_spool.bundle import Manifest, job_name, unpack
 from qtrl_spool.bundle.archive import pack_members
 from qtrl_spool.errors import QtrlSpoolError, StorageError
@@ -29,10 +29,12 @@ from qtrl_spool.spool.journal import PARTIAL, RESULT, Journal, claimed_result, r
 from qtrl_spool.spool.layout import DEFAULT_PRIORITY, Layout
 from qtrl_spool.spool.orders import Order, between
 from qtrl_spool.spool.settings import Settings
+from qtrl_spool.spool.snapshot import read_snapshot
 from qtrl_spool.spool.tickets import Place
 
 _ONLY_IF_LASTING = {Ailment.TWICE, Ailment.EMPTY, Ailment.TICKETLESS}
 """One look may see these of a ticket that is on its way."""
+_NEW_HOME = "its home was lost; made anew by 'qtrl-spool doctor --repair'"
 _LOST = pack_members({"lost.txt": b"The ticket of this job was lost, and no copy of it was left.\n"})
 
 
@@ -183,16 +185,28 @@ class Jobs:
         facts = fs.facts(place.path)
         uid = facts.st_uid if facts else -1
         name, manifest = _about(place)
+        user = manifest.user or self._user_told(seen.job_id)
         self._journal.note(
-            seen.job_id, 0, "accepted", uid=uid, user=manifest.user or host.user_name(uid), name=name,
+            seen.job_id, 0, "accepted", uid=uid, user=user, name=name,
             priority=place.ticket.priority or DEFAULT_PRIORITY, tags=list(manifest.tags),
             instrument=manifest.instrument, after=list(manifest.after), not_before=manifest.not_before,
             n_batches=manifest.n_batches,
         )  # fmt: skip
         if place.state is State.RUNNING:
             self._journal.note(seen.job_id, place.ticket.claim, "claimed", server=place.server)
+        elif place.state is State.HELD:
+            self._journal.note(seen.job_id, place.ticket.claim, "held", reason=_NEW_HOME)
         said = "its ticket had no home: made anew; who dropped it is not known any more"
         return Mending(MENDED, seen.job_id, said, "admins can steer it")
+
+    def _user_told(self, job_id: str) -> str | None:
+        """Return whose job it is by the last snapshot of the queue; its ticket is the server's own file."""
+        told = read_snapshot(self._layout)
+        try:
+            user = ((told.record(job_id) if told else None) or {}).get("user")
+        except ValueError:  # a line that is none
+            return None
+        return None if user is None else str(user)
 
     def _make_events(self, seen: Seen) -> Mending:
         lines = (

@@ -74,8 +74,20 @@ def mend_folders(layout: Layout) -> Iterator[Mending]:
                 yield Mending(MENDED, what, "the folder was missing: made anew")
         except (StorageError, OSError) as error:
             yield refused(what, error)
+    for folder in layout.lacking():
+        yield _make_other(layout, folder)
     for box in _boxes(layout):
         yield from _open_box(layout, box)
+
+
+def _make_other(layout: Layout, folder: Path) -> Mending:
+    """Make the second folder of a priority that has only one of two."""
+    what = folder.relative_to(layout.root).as_posix()
+    try:
+        fs.make_folder(folder, mode=BOX_MODE if folder.parent == layout.incoming else None)
+    except (StorageError, OSError) as error:
+        return refused(what, error)
+    return Mending(MENDED, what, "its priority had only one of its two folders: made anew")
 
 
 def _boxes(layout: Layout) -> list[Path]:

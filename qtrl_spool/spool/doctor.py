@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qtrl_spool import fs, host
+from qtrl_spool import fs
 from qtrl_spool.errors import QtrlSpoolError
-from qtrl_spool.job import State
-from qtrl_spool.spool import probe, survey, tickets
+from qtrl_spool.job import State, is_id
+from qtrl_spool.spool import cut, probe, survey, tickets
+from qtrl_spool.spool.access import way_in
 from qtrl_spool.spool.diagnosis import Ailment, Seen, diagnose
 from qtrl_spool.spool.findings import FINE, NOTE, WRONG, Finding
+from qtrl_spool.spool.journal import RESULT
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.servers import heartbeats, is_gone, is_serving, looks_alive
 from qtrl_spool.spool.settings import Settings, read_settings
@@ -65,6 +67,7 @@ def examine(layout: Layout, *, now: datetime, deadline_s: float = probe.DEADLINE
         _tickets,
         _strays,
         _jobs,
+        _results,
     )
     for look in looks:
         try:
@@ -92,7 +95,12 @@ def _folders(layout: Layout, now: datetime) -> Iterator[Finding]:
     missing = [folder.name for folder in (*layout.folders, layout.config) if not folder.is_dir()]
     if missing:
         yield Finding("directories", WRONG, f"missing: {', '.join(missing)}", _REPAIR)
-    else:
+    lacking = layout.lacking()
+    if lacking:
+        shut = any(each.parent == layout.incoming for each in lacking)  # a server makes those of queue/
+        said = f"priorities lack one of their two folders: {_some(_below(layout, each) for each in lacking)}"
+        yield Finding("directories", WRONG if shut else NOTE, said, _REPAIR)
+    if not missing and not lacking:
         yield Finding("directories", FINE, "all there")
 
 
@@ -104,22 +112,17 @@ def _permissions(layout: Layout, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "permissions",
             WRONG,
-            f"you cannot write to {_below(layout, shut)}",
-            f"join {_groups(shut)}, or mount the share read-write",
+            f"you cannot write to {', '.join(_below(layout, each) for each in shut)}",
+            way_in(shut),
         )
     if narrow:
         remedy = f"chmod g+w {' '.join(map(str, narrow))}"
-        yield Finding("permissions", NOTE, f"only its owner can write to {_below(layout, narrow)}", remedy)
+        named = ", ".join(_below(layout, each) for each in narrow)
+        yield Finding("permissions", NOTE, f"only its owner can write to {named}", remedy)
     if os.access(layout.root, os.R_OK | os.X_OK):
         yield Finding("permissions", FINE, "the spool can be read")
     else:
         yield Finding("permissions", WRONG, "the spool cannot be read", f"chmod a+rX {layout.root}")
-
-
-def _groups(boxes: Sequence[Path]) -> str:
-    """Return ``the group that owns it, qlab``."""
-    names = {host.group_name(each.st_gid) for each in map(fs.facts, boxes) if each is not None}
-    return ", ".join(["the group that owns it", *sorted(names)])
 
 
 def _only_its_owners(box: Path) -> bool:
@@ -127,8 +130,15 @@ def _only_its_owners(box: Path) -> bool:
     return os.name != "nt" and facts is not None and not facts.st_mode & 0o020
 
 
-def _below(layout: Layout, boxes: list[Path]) -> str:
-    return ", ".join(box.relative_to(layout.root).as_posix() for box in boxes)
+def _below(layout: Layout, path: Path) -> str:
+    return path.relative_to(layout.root).as_posix()
+
+
+def _some(words: Iterable[str]) -> str:
+    """Return the first of several words, and how many more there are."""
+    told = list(words)
+    more = [f"and {len(told) - _SHOWN:,} more"] if len(told) > _SHOWN else []
+    return ", ".join([*told[:_SHOWN], *more])
 
 
 # ---------------------------------------------------------------- servers
@@ -202,11 +212,12 @@ def _clock_of(layout: Layout, beat: dict[str, Any]) -> Iterator[Finding]:
 
 def _drops(layout: Layout, now: datetime) -> Iterator[Finding]:
     del now
-    texts = [name for name in fs.names(layout.rejected) if name.endswith(".txt")]
+    texts = [name for name in fs.names(layout.rejected) if is_id(name.removesuffix(".txt"))]
     if texts:
         shown = ", ".join(name.removesuffix(".txt") for name in texts[-_SHOWN:])
+        many = f"{len(texts)} were rejected, the last ones: " if len(texts) > 1 else "1 was rejected: "
         yield Finding(
-            "drops", NOTE, f"{len(texts)} rejected, the last ones: {shown}",
+            "drops", NOTE, many + shown,
             f"the texts in {layout.rejected} say why; remove what is dealt with",
         )  # fmt: skip
     else:
@@ -233,16 +244,17 @@ def _strays(layout: Layout, now: datetime) -> Iterator[Finding]:
     alive = {beat["name"] for beat in heartbeats(layout) if looks_alive(beat, now=now, lease_s=lease_s)}
     strays = _lasting(lambda: survey.out_of_place(layout, alive))
     if strays:
-        first = Path(next(iter(strays))).relative_to(layout.root).as_posix()
-        yield Finding(
-            "strays", WRONG, f"{len(strays)} lie where nothing of the kind belongs: {first}", _REPAIR
-        )
+        said = f"{_lie(len(strays))} where nothing of the kind belongs: "
+        yield Finding("strays", WRONG, said + _some(_below(layout, Path(each)) for each in strays), _REPAIR)
+
+
+def _lie(n: int) -> str:
+    return f"{n} {'lies' if n == 1 else 'lie'}"
 
 
 def _jobs(layout: Layout, now: datetime) -> Iterator[Finding]:
     """Look for open and recent jobs of which something contradicts something else, at every look."""
-    since = f"{(now - timedelta(days=_RECENT_DAYS)).date()}"
-    suspects = list(survey.ailing(layout, since=since, thorough=False))
+    suspects = list(survey.ailing(layout, since=_since(now), thorough=False))
     ailing = _lasting(lambda: survey.ailing(layout, suspects, thorough=False)) if suspects else {}
     found = [(seen, diagnose(seen)) for seen in ailing.values()]
     lost = [seen for seen, ailments in found if Ailment.TICKETLESS in ailments]
@@ -257,6 +269,21 @@ def _jobs(layout: Layout, now: datetime) -> Iterator[Finding]:
         words = [_told(layout, seen, each) for each in ailments if each not in _TOLD_TOGETHER]
         if words:
             yield Finding("jobs", WRONG, "; ".join(words), _REPAIR)
+
+
+def _results(layout: Layout, now: datetime) -> Iterator[Finding]:
+    """Look at the size of recent results: a copy or a share may have cut them off."""
+    for job_id in survey.all_homes(layout, _since(now)):
+        path = layout.home(job_id) / RESULT
+        found = fs.head(path, cut.LONGEST)
+        if found is not None and cut.is_cut(*found):
+            said = f"{_below(layout, path)} was cut off: it is no whole HDF5 file ({found[1]:,} bytes)"
+            hint = f"put a copy of it there, or run it once more: 'qtrl-spool retry {job_id}'"
+            yield Finding("results", WRONG, said, hint)
+
+
+def _since(now: datetime) -> str:
+    return f"{(now - timedelta(days=_RECENT_DAYS)).date()}"
 
 
 def _told(layout: Layout, seen: Seen, ailment: Ailment) -> str:

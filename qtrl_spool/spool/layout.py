@@ -131,6 +131,18 @@ class Layout:
         """Return the first directory name of the priority `number`; the bare number if it has none yet."""
         return next((name for name, each in self.priorities().items() if each == number), str(number))
 
+    def box(self, number: int) -> Path:
+        """Return the drop box of the priority `number`, also if it is not there."""
+        return self.incoming / (_numbered(self.incoming).get(number) or self.priority_folder(number))
+
+    def lacking(self) -> list[Path]:
+        """Return the folders of priorities that have one in only one of ``incoming/`` and ``queue/``."""
+        boxes, waiting = _numbered(self.incoming), _numbered(self.queue)
+        return [
+            *(self.incoming / name for number, name in waiting.items() if number not in boxes),
+            *(self.queue / name for number, name in boxes.items() if number not in waiting),
+        ]
+
     def priority(self, word: str | int) -> int:
         """Return the number of a priority given as ``10``, ``urgent`` or ``10-urgent``.
 
@@ -149,6 +161,12 @@ class Layout:
             f"the spool has no priority {word!r}",
             hint=f"it has {', '.join(known)}; a new one is a directory made in {self.incoming}",
         )
+
+
+def _numbered(folder: Path) -> dict[int, str]:
+    """Return the first name of each priority that has a directory in `folder`, by its number."""
+    names = ((parse_priority(name), name) for name in reversed(fs.folders(folder)))
+    return {parsed[0]: name for parsed, name in names if parsed is not None}
 
 
 def make(root: Path, settings: str) -> Layout:

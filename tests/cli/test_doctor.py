@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import h5py
 import pytest
 
 from qtrl_spool import Spool, host
@@ -110,6 +111,13 @@ def recorded(spool: Spool, state: str) -> tuple[Path, str]:
     return home, job_id
 
 
+def put_result(home: Path) -> Path:
+    """Put a small HDF5 file into the home of a job, and return it."""
+    with h5py.File(home / "result.h5", "w", libver=("v110", "v110")) as file:
+        file["iq"] = [0.0] * 100
+    return home / "result.h5"
+
+
 @pytest.mark.parametrize("state", ["done", "running", "cancelled"])
 def test_doctor_finds_a_record_that_contradicts_the_place_of_the_ticket(
     run: Run, spool: Spool, state: str
@@ -138,7 +146,7 @@ def test_doctor_finds_nothing_wrong_with_a_job_that_ended(run: Run, spool: Spool
     home, _ = recorded(spool, state)
     if state != "rejected":
         (home / f"{state}.c1.qjob").touch()
-        (home / "result.h5").touch()
+        put_result(home)
     assert wrong(run("doctor", "--json")) == []
 
 
@@ -150,6 +158,24 @@ def test_doctor_names_all_closed_drop_boxes_at_once(run: Run, spool: Spool) -> N
     assert "incoming/10-urgent" in told["said"] and "incoming/90-idle" in told["said"]
 
 
+@pytest.mark.parametrize("size", [0, 7, 20, 200, -1])
+def test_doctor_finds_a_recent_result_that_was_cut_off(run: Run, spool: Spool, size: int) -> None:
+    home, job_id = recorded(spool, "done")
+    (home / "done.c1.qjob").touch()
+    path = put_result(home)
+    path.write_bytes(path.read_bytes()[:size])
+    (said,) = wrong(run("doctor", "--json"))
+    assert job_id in said and "result.h5 was cut off" in said
+
+
+def test_doctor_counts_a_rejected_text_file_once(run: Run, spool: Spool) -> None:
+    job_id = "20261123-101530-x-k3f9x"
+    for name in (f"{job_id}.txt", f"{job_id}~x.txt"):
+        (spool.path / "rejected" / name).touch()
+    (told,) = [each for each in run("doctor", "--json").facts["findings"] if each["what"] == "drops"]
+    assert told["said"] == f"1 was rejected: {job_id}"
+
+
 # ---------------------------------------------------------------- damages, and their repair
 
 
@@ -158,6 +184,47 @@ def test_doctor_finds_strays_and_says_how_they_are_put_aside(run: Run, spool: Sp
     findings = run("doctor", "--json").facts["findings"]
     (told,) = [each for each in findings if each["what"] == "strays"]
     assert "held/notes.txt" in told["said"] and "--repair" in told["hint"]
+
+
+def test_doctor_names_each_of_a_few_strays_and_counts_the_others(run: Run, spool: Spool) -> None:
+    for name in "abcde":
+        (spool.path / "held" / name).touch()
+    (said,) = wrong(run("doctor", "--json"))
+    assert said.startswith("5 lie ") and said.endswith("held/a, held/b, held/c, and 2 more")
+
+
+def test_doctor_finds_a_priority_without_a_drop_box(run: Run, spool: Spool) -> None:
+    (spool.path / "incoming" / "30-high").rmdir()
+    assert wrong(run("doctor", "--json")) == ["priorities lack one of their two folders: incoming/30-high"]
+
+
+def test_doctor_notes_a_priority_without_a_folder_in_the_queue(run: Run, spool: Spool) -> None:
+    (spool.path / "queue" / "70-low").rmdir()
+    (told,) = [each for each in run("doctor", "--json").facts["findings"] if each["what"] == "directories"]
+    assert told["verdict"] == "note" and "queue/70-low" in told["said"] and "--repair" in told["hint"]
+
+
+@pytest.mark.parametrize("folder", ["incoming/30-high", "queue/70-low"])
+def test_the_repair_makes_the_other_folder_of_a_priority(run: Run, spool: Spool, folder: str) -> None:
+    before = (spool.path / folder).stat().st_mode
+    (spool.path / folder).rmdir()
+    (told,) = run("doctor", "--repair", "--json").facts["repairs"]
+    assert (told["verdict"], told["what"]) == ("mended", folder)
+    assert (spool.path / folder).stat().st_mode == before
+
+
+def test_two_folders_of_one_number_are_one_priority(run: Run, spool: Spool, job_file: Path) -> None:
+    (spool.path / "queue" / "30-high").rename(spool.path / "queue" / "30")
+    assert wrong(run("doctor", "--json")) == []
+    assert run("submit", job_file, "--priority", "high").status == 0
+
+
+def test_a_drop_into_a_box_that_is_gone_is_refused_with_what_makes_it_anew(
+    run: Run, spool: Spool, job_file: Path
+) -> None:
+    (spool.path / "incoming" / "30-high").rmdir()
+    said = run("submit", job_file, "--priority", "high")
+    assert said.status == 1 and "'qtrl-spool doctor --repair' makes it anew" in said.err
 
 
 def test_doctor_finds_a_job_with_two_tickets(run: Run, spool: Spool) -> None:

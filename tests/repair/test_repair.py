@@ -202,6 +202,25 @@ def test_a_result_is_published_once(root: Path) -> None:
     assert (damage.home(root, "done") / "result.h5").exists()
 
 
+def test_a_held_job_whose_home_was_lost_says_so_and_whose_it_was(root: Path) -> None:
+    told = {**Spool(root).queue(), "updated": None}
+    for each in told["held"]:
+        each["user"] = "ada"
+    (root / "queue.json").write_text(json.dumps(told))
+    damage.lose_home_of_a_held_job(root)
+    mend(root)
+    record = Spool(root).job(damage.job(root, "held")).status()
+    assert record["reason"] == "its home was lost; made anew by 'qtrl-spool doctor --repair'"
+    assert record["user"] == "ada"
+
+
+def test_whose_job_it_was_is_not_guessed(root: Path) -> None:
+    (root / "queue.json").write_text('{"format": "qtrl-queue/1"')
+    damage.lose_home_of_a_held_job(root)
+    mend(root)
+    assert Spool(root).job(damage.job(root, "held")).status()["user"] is None
+
+
 def test_of_two_tickets_the_done_one_counts_whatever_its_claim(root: Path) -> None:
     damage.queue_a_done_job_again(root)
     (told,) = mend(root)

@@ -1,0 +1,56 @@
+"""What lets somebody in who may not put things into a drop box.
+
+Called by ``spool.doctor`` and by the client, whose drop was refused. Fails: never.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from qtrl_spool import fs, host
+from qtrl_spool.errors import StorageError
+
+REPAIR = "'qtrl-spool doctor --repair' makes it anew"
+_GROUPLESS = "an admin gives them a group that all of you are in: chgrp GROUP {0} && chmod g+ws {0}"
+_SHUT = "its owner or an admin lets the group in: chmod g+ws {0}"
+_JOIN = "join the group that owns it, {1}, and log in again; or mount the share read-write"
+_OTHER = "you are in the group that owns it: look at the mount and at its access list, getfacl {0}"
+
+
+def way_in(boxes: Iterable[Path], groups: Collection[int] | None = None) -> str:
+    """Return what to do about drop boxes that somebody cannot write to.
+
+    Parameters
+    ----------
+    boxes:
+        The folders.
+    groups:
+        Numbers of the groups that somebody is in; None: those of this process.
+    """
+    mine = host.own_groups() if groups is None else groups
+    found: dict[tuple[str, str], list[Path]] = {}
+    for box in boxes:
+        found.setdefault(_remedy(box, mine), []).append(box)
+    return "; ".join(text.format(" ".join(map(str, each)), group) for (text, group), each in found.items())
+
+
+def _remedy(box: Path, groups: Collection[int]) -> tuple[str, str]:
+    """Return what helps with one box, and the name of its group where that counts."""
+    facts = fs.facts(box)
+    if facts is None:
+        return REPAIR, ""
+    if facts.st_gid == 0 and os.name != "nt":
+        return _GROUPLESS, ""
+    if facts.st_gid not in groups:
+        return _JOIN, host.group_name(facts.st_gid)
+    return (_OTHER if facts.st_mode & 0o020 else _SHUT), ""
+
+
+def explain(error: StorageError, box: Path) -> None:
+    """Let the error of a drop that a box did not take say what helps."""
+    if isinstance(error.__cause__, PermissionError):
+        error.hint = way_in([box])
+    elif isinstance(error.__cause__, FileNotFoundError):
+        error.hint = REPAIR

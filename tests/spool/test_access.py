@@ -1,0 +1,56 @@
+"""What lets somebody in who may not write to a drop box."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from qtrl_spool.errors import StorageError
+from qtrl_spool.spool.access import explain, way_in
+
+needs_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to give folders away"
+)
+LAB = 12004
+
+
+def box(folder: Path, name: str, *, group: int, mode: int) -> Path:
+    path = folder / name
+    path.mkdir()
+    os.chown(path, -1, group)
+    path.chmod(mode)
+    return path
+
+
+@needs_root
+def test_boxes_of_roots_own_group_are_given_a_common_one(tmp_path: Path) -> None:
+    boxes = [box(tmp_path, name, group=0, mode=0o3775) for name in ("a", "b")]
+    both = f"{boxes[0]} {boxes[1]}"
+    assert way_in(boxes, {LAB}).endswith(f"chgrp GROUP {both} && chmod g+ws {both}")
+
+
+@needs_root
+def test_who_is_in_the_group_of_a_shut_box_is_told_to_open_it(tmp_path: Path) -> None:
+    path = box(tmp_path, "a", group=LAB, mode=0o3755)
+    assert way_in([path], {LAB}) == f"its owner or an admin lets the group in: chmod g+ws {path}"
+
+
+@needs_root
+def test_who_is_not_in_the_group_of_a_box_is_told_to_join_it(tmp_path: Path) -> None:
+    path = box(tmp_path, "a", group=LAB, mode=0o3775)
+    assert way_in([path], {1}).startswith(f"join the group that owns it, {LAB}")
+
+
+def test_a_box_that_is_gone_is_made_anew_by_the_repair(tmp_path: Path) -> None:
+    assert "--repair" in way_in([tmp_path / "gone"])
+
+
+@needs_root
+def test_a_drop_that_a_box_refuses_says_how_to_be_let_in(tmp_path: Path) -> None:
+    path = box(tmp_path, "a", group=LAB, mode=0o3755)
+    error = StorageError("cannot write", hint="see 'qtrl-spool doctor'")
+    error.__cause__ = PermissionError()
+    explain(error, path)
+    assert error.hint is not None and error.hint.startswith(f"join the group that owns it, {LAB}")
