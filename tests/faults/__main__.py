@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -18,7 +20,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from tests.fuzz.__main__ import TARGETS, fuzz
 
 from . import beds, forked, hardship, images, machine, powercut, spools, storm, sweep
-from .tally import Tally, total
+from .tally import Tally
 
 
 def failed_calls(options: argparse.Namespace, work: Path) -> Tally:
@@ -42,35 +44,52 @@ def hardships(options: argparse.Namespace, work: Path) -> Tally:
     """Let a server go through a hardship n times."""
     lease_s = 6.0 if options.on in {"dead-replicas", "cut-network"} else 0.4
     spools.template(work / "hard", lease_s=lease_s)
-    places = (work / f"hardship-{number}" for number in range(options.n))
-    return total("", (hardship.weathered(options.on, work / "hard", place) for place in places))
+    return _one_by_one(
+        options.n, lambda n: hardship.weathered(options.on, work / "hard", work / f"hardship-{n}")
+    )
 
 
 def shifted_clocks(options: argparse.Namespace, work: Path) -> Tally:
     """Let servers whose clocks are hours off share a spool, n times."""
     spools.template(work / "clocks", lease_s=12.0)
-    places = (beds.folders(work, f"clocks-{number}")[0] for number in range(options.n))
-    return total("", (hardship.shifted_clocks(work / "clocks", place) for place in places))
+    return _one_by_one(
+        options.n, lambda n: hardship.shifted_clocks(work / "clocks", *beds.folders(work, f"clocks-{n}"))
+    )
+
+
+def _one_by_one(n: int, trial: Callable[[int], Tally]) -> Tally:
+    """Make trials until there are `n`, or enough; one may make several at once."""
+    found = Tally("")
+    while found.trials < n:
+        one = trial(found.trials)
+        found = found + one
+        if not show(one):
+            break
+    return found
 
 
 def fuzzed(options: argparse.Namespace, work: Path) -> Tally:
     """Give n inputs to everything that reads what people drop."""
     del work
-    report = fuzz(options.n, options.seed * options.n, sorted(TARGETS))
-    return Tally("fuzz", options.n, stuck=tuple(str(each) for each in report["first"]))
+
+    def some(n: int) -> Tally:
+        report = fuzz(min(_AT_ONCE, options.n - n), options.seed * options.n + n, sorted(TARGETS))
+        return Tally("fuzz", report["inputs"], stuck=tuple(str(each) for each in report["first"]))
+
+    return _one_by_one(options.n, some)
 
 
 def stories(options: argparse.Namespace, work: Path) -> Tally:
     """Tell n stories of servers and people to the model."""
     machine.prepare(work / "template")
-    return machine.told(options.n, options.seed)
+    return _one_by_one(
+        options.n, lambda n: machine.told(min(_AT_ONCE, options.n - n), options.seed * options.n + n)
+    )
 
 
 def deaths(options: argparse.Namespace, work: Path) -> Tally:
-    """Make n trials of those that kill a server before one change of the disk, evenly chosen."""
-    every = list(sweep.deaths(work / "template", work))
-    chosen = every[:: max(1, len(every) // options.n)]
-    return replace(sweep.made(work / "template", work, chosen, show), bed="deaths at every step")
+    """Make n trials of those that kill a server before one change of the disk, after `seed` others."""
+    return _swept(options, work, sweep.deaths(work / "template", work), "deaths at every step")
 
 
 def kills(options: argparse.Namespace, work: Path) -> Tally:
@@ -106,15 +125,12 @@ TRIALS = {
     "shifted-clocks": shifted_clocks,
     "fuzz": fuzzed,
 }
+_AT_ONCE = 200
 _IN_MEMORY = "/dev/shm"
 
 
-class FirstFaultError(Exception):
-    """A fault was found, and nobody wants to hear of a second one."""
-
-
 class Progress:
-    """What came of the trials so far.
+    """What came of the trials so far, and whether that is enough.
 
     Attributes
     ----------
@@ -122,32 +138,25 @@ class Progress:
         Their sum.
     ends_at_first:
         Whether the first fault ends them all.
+    until:
+        When their time is over (s of the monotonic clock).
     """
 
     def __init__(self) -> None:
         self.so_far = Tally("")
         self.ends_at_first = False
+        self.until = math.inf
 
-    def __call__(self, tally: Tally) -> None:
-        """Add a trial, and show progress on the standard error, if a person watches."""
+    def __call__(self, tally: Tally) -> bool:
+        """Add a trial, show progress if a person watches, and return whether to go on."""
         self.so_far = self.so_far + tally
         if sys.stderr.isatty():
             told = f"{self.so_far.trials} trials, {self.so_far.faults or 'no faults'}"
             print(f"\r{told}"[:200], end="", file=sys.stderr)
-        if self.ends_at_first and tally.faults:
-            raise FirstFaultError
+        return time.monotonic() < self.until and not (self.ends_at_first and tally.faults)
 
 
 show = Progress()
-
-
-def _made(options: argparse.Namespace, work: Path) -> Tally:
-    """Make the trials that were asked for; return what came of them, or of those until the first fault."""
-    show.ends_at_first = options.first
-    try:
-        return TRIALS[options.trial](options, work)
-    except FirstFaultError:
-        return show.so_far
 
 
 def main() -> None:
@@ -159,17 +168,20 @@ def main() -> None:
     )
     parser.add_argument("--on", default="plain", help="the bed")
     parser.add_argument("--first", action="store_true", help="end at the first fault that is found")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begin no trial after so long")
     parser.add_argument("--settings", type=json.loads, default={}, help="of spool.yaml, as JSON")
     parser.add_argument("--work", help="the folder to work in, without a room")
     parser.add_argument("--room", action="store_true", help="this process is the first in a room of its own")
     options = parser.parse_args()
+    show.ends_at_first = options.first
+    show.until = time.monotonic() + options.seconds
     if options.room:  # what is mounted here goes with the room
         beds.run("mount", "-t", "tmpfs", "none", _IN_MEMORY)
     work = Path(tempfile.mkdtemp(prefix="faults-", dir=_IN_MEMORY if options.room else options.work))
     try:
         forked.warm_up(spools.template(work / "warm"))
         spools.template(work / "template")
-        print(_made(options, work).dumps())
+        print(TRIALS[options.trial](options, work).dumps())
     finally:
         if not options.room:  # else it goes with the room
             shutil.rmtree(work, ignore_errors=True)

@@ -173,8 +173,19 @@ def _make_second_host() -> None:
     run(*inside, "route", "add", "default", "via", "10.98.0.1")
 
 
+@contextlib.contextmanager
+def disk(work: Path, kind: str) -> Iterator[Bed]:
+    """A file system on a disk of its own."""
+    folders(work)
+    mounted = Disk(work, kind)
+    yield Bed(kind, (mounted.root,), lease_s=1.0)
+    mounted.unmount()
+
+
 BEDS: dict[str, Callable[[Path], AbstractContextManager[Bed]]] = {
     "plain": plain,
+    "ext4": lambda work: disk(work, "ext4"),
+    "xfs": lambda work: disk(work, "xfs"),
     "bindfs": bindfs,
     "lossy": lossy,
     "sshfs": sshfs,
@@ -234,6 +245,8 @@ def wants(bed: str) -> str | None:
     """Return why a bed cannot be made here, or None if it can."""
     if bed == "plain":
         return None
+    if bed in {"ext4", "xfs"}:
+        return wants_disk(bed)
     tools = {
         "bindfs": ("bindfs",),
         "lossy": ("fusermount3",),

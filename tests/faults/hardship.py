@@ -1,4 +1,4 @@
-"""Hard times that pass: full disks, no inodes, dead replicas, a network that is cut, clocks hours off.
+"""Hard times that pass: full disks, no inodes, read-only, dead replicas, a cut network, clocks hours off.
 
 A server is at work when it begins; it has to say a sentence about it, to live on, and to bring
 everything that was accepted to its end by itself when it is over.
@@ -30,6 +30,8 @@ from .tally import Tally
 _ROOT = Path(__file__).parents[2]
 _HARD_S = 20.0
 _SAID = "storage trouble"
+_WORDS = {"read-only": "mounted read-only", "full-disk": "storage is full", "no-inodes": "storage is full"}
+"""What the server has to name as the cause."""
 _FAKETIME = "/usr/lib/*/faketime/libfaketime.so.1"
 
 
@@ -75,6 +77,28 @@ def _crowded(root: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def read_only(work: Path) -> Iterator[tuple[Path, AbstractContextManager[None]]]:
+    """A disk that becomes read-only under a server: the kernel answers EROFS to whatever it wants to change.
+
+    The kernel refuses to mount a disk anew as read-only while a file on it is open for writing, as the
+    server's locks are. So the same disk, read-only, is moved over itself; what is open stays open.
+    """
+    root, shut = folders(work, "disk", "shut")
+    run("mount", "-t", "tmpfs", "none", root)
+    run("mount", "--bind", root, shut)
+    run("mount", "-o", "remount,bind,ro", shut)
+    yield root, _shut(root, shut)
+
+
+@contextlib.contextmanager
+def _shut(root: Path, shut: Path) -> Iterator[None]:
+    run("mount", "--make-private", "/")
+    run("mount", "--move", shut, root)
+    yield
+    run("umount", "--lazy", root)
+
+
+@contextlib.contextmanager
 def dead_replicas(work: Path) -> Iterator[tuple[Path, AbstractContextManager[None]]]:
     """A GlusterFS volume of which two of three replicas are killed."""
     with beds.gluster(work) as bed:
@@ -115,6 +139,7 @@ def _unplugged() -> Iterator[None]:
 HARDSHIPS: dict[str, Callable[[Path], AbstractContextManager[tuple[Path, AbstractContextManager[None]]]]] = {
     "full-disk": full_disk,
     "no-inodes": no_inodes,
+    "read-only": read_only,
     "dead-replicas": dead_replicas,
     "cut-network": cut_network,
 }
@@ -143,7 +168,8 @@ def weathered(name: str, template: Path, work: Path) -> Tally:
         how = watched(server, root, ends, deadline_s=120)
         said = log.read_text()
         wrong = [] if how == 0 else [f"the server ended with {how}: {said[-1500:]}"]
-        wrong += [] if _SAID in said else ["the server said nothing of it"]
+        untold = [words for words in (_SAID, _WORDS.get(name, _SAID)) if words not in said]
+        wrong += [f"the server did not say {words!r}" for words in untold]
         found = broken(root, ends) + Tally(name, 1, stuck=tuple(wrong), kinds={"jobs": len(ends.jobs)})
     return Tally(name) + found
 

@@ -58,7 +58,7 @@ class Recording:
     seen: dict[str, tuple[int, str]] = field(default_factory=dict)
 
 
-def images(template: Path, work: Path, n: int, seed: int, show: Callable[[Tally], None]) -> Tally:
+def images(template: Path, work: Path, n: int, seed: int, show: Callable[[Tally], bool]) -> Tally:
     """Look at `n` crash images of one recording and return what came of it."""
     made = recorded(template, work)
     chance, found = random.Random(seed), Tally("torn images, ext4", kinds={"jobs": len(made.accepted)})
@@ -66,8 +66,9 @@ def images(template: Path, work: Path, n: int, seed: int, show: Callable[[Tally]
     for number in range(n):
         image, flushed = crash(made, chance)
         one = _looked_at(made, image, flushed, mount, work, serve=number % _SERVE_EVERY == 0)
-        show(one)
         found = found + one.under(f"image {number}")
+        if not show(one):
+            break
     return found
 
 

@@ -98,7 +98,8 @@ def killed(mutant: Mutant) -> str | None:
         )
     if ran.returncode != 1:  # 0: nothing was noticed; else the tests could not be run at all
         return None if ran.returncode == 0 else f"pytest ended with {ran.returncode}: {ran.stdout[-300:]}"
-    failed = [line.split(" ")[1] for line in ran.stdout.splitlines() if line.startswith("FAILED")]
+    told = (line for line in ran.stdout.splitlines() if line.startswith("FAILED "))
+    failed = [line.removeprefix("FAILED ").split(" - ")[0] for line in told]
     return failed[0] if failed else None
 
 

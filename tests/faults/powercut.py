@@ -46,20 +46,24 @@ class Acknowledged:
 
 
 def power_cuts(
-    kind: str, template: Path, work: Path, n: int, seed: int, show: Callable[[Tally], None]
+    kind: str, template: Path, work: Path, n: int, seed: int, show: Callable[[Tally], bool]
 ) -> Tally:
     """Cut the power `n` times and return what came of it."""
-    chance, disk, found = random.Random(seed), Disk(work, kind), Tally("")
+    chance, disk, found, goes_on = random.Random(seed), Disk(work, kind), Tally(""), True
     for first in range(0, n, _CUTS_A_ROUND):
         told, root = Acknowledged(), disk.root / f"spool-{first}"
         shutil.copytree(template, root)
         os.sync()
         for cut in range(first, min(n, first + _CUTS_A_ROUND)):
             one = _cut(disk, root, told, work, chance).under(f"cut {cut}")
-            show(one)
             found = found + one
-        found = found + _healed(root, told, work)
+            if not (goes_on := show(one)):
+                break
+        if not found.faults:  # else a server would wait for what is lost
+            found = found + _healed(root, told, work)
         shutil.rmtree(root)
+        if not goes_on:
+            break
     disk.unmount()
     return replace(found, bed=f"power cuts, {kind}")
 

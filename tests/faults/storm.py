@@ -77,7 +77,7 @@ class Storm:
         self.members = [Member(name, roots[n % len(roots)] / "spool") for n, name in enumerate(_SERVERS)]
         self.client = roots[-1] / "spool"
 
-    def blow(self, n: int, show: Callable[[Tally], None]) -> None:
+    def blow(self, n: int, show: Callable[[Tally], bool]) -> None:
         """Kill `n` times."""
         while self.kills < n:
             self._hurry()
@@ -86,7 +86,8 @@ class Storm:
             self._submit()
             self._strike(self.chance.choice(self.members))
             self._look()
-            show(Tally("", 1))
+            if not show(Tally("")):
+                break
             time.sleep(self.chance.uniform(0, 0.12) * self.bed.slow)
         for member in self.members:
             self._kill(member)
@@ -155,7 +156,7 @@ def _serving(root: Path, name: str) -> Callable[[], int]:
     return lambda: forked.serve_here(root, name, drain=False)
 
 
-def storm(bed: Bed, template: Path, work: Path, n: int, seed: int, show: Callable[[Tally], None]) -> Tally:
+def storm(bed: Bed, template: Path, work: Path, n: int, seed: int, show: Callable[[Tally], bool]) -> Tally:
     """Kill servers on a bed `n` times and return what came of it."""
     root = bed.roots[0] / "spool"
     shutil.copytree(template, root)

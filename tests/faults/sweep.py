@@ -23,6 +23,23 @@ from .scenarios import SCENARIOS, Ends, broken, insisting
 from .tally import Tally, total
 
 _RENAMES = ("rename", "replace")
+VERBS = (
+    "submit",
+    "accept",
+    "claim",
+    "heartbeat",
+    "commit",
+    "publish",
+    "cancel",
+    "hold",
+    "release",
+    "move",
+    "edit",
+    "resume",
+    "config",
+    "recover",
+)
+"""What the calls that were struck belonged to, as `verb_of` tells it."""
 _SAID = ("storage trouble", "Error: ")
 
 
@@ -40,7 +57,19 @@ class Case:
 
 def verb_of(scenario: str, hit: str) -> str:
     """Return the verb that a failed call belonged to, judged by what it touched."""
-    plain = {"submit": "submit", "a_cancel": "cancel", "a_release": "release", "a_new_default": "config"}
+    plain = {
+        "submit": "submit",
+        "a_cancel": "cancel",
+        "a_hold": "hold",
+        "a_release": "release",
+        "a_release_of_one_hold": "release",
+        "a_move": "move",
+        "a_new_place": "move",
+        "an_edit": "edit",
+        "a_parked_job": "hold",
+        "a_resume": "resume",
+        "a_new_default": "config",
+    }
     for mark, verb in (("servers/", "heartbeat"), (".open", "claim"), ("result.h5", "publish"),
                        ("result.c", "commit"), ("done.c", "commit")):  # fmt: skip
         if mark in hit:
@@ -166,12 +195,15 @@ def lost_replies(template: Path, work: Path, scenarios: Sequence[str] = tuple(SC
 def deaths(template: Path, work: Path, scenarios: Sequence[str] = tuple(SCENARIOS)) -> Iterator[Case]:
     """Yield a death before every change of the disk, after which the same server goes on, or another."""
     calls = calls_of(template, work, scenarios)
-    for scenario in scenarios:
-        for nth in range(1, 2 + sum(calls[scenario][each] for each in CHANGES)):
-            yield Case(scenario, Fault(nth), heir="heir" if nth % 2 else "lab")
+    every = [
+        Case(scenario, Fault(nth), heir="heir" if nth % 2 else "lab")
+        for scenario in scenarios
+        for nth in range(1, 2 + sum(calls[scenario][each] for each in CHANGES))
+    ]
+    yield from (every[_spread(turn, len(every))] for turn in range(len(every)))
 
 
-def made(template: Path, work: Path, chosen: Iterable[Case], show: Callable[[Tally], None]) -> Tally:
+def made(template: Path, work: Path, chosen: Iterable[Case], show: Callable[[Tally], bool]) -> Tally:
     """Make trials side by side and return what came of them."""
     work.mkdir(parents=True, exist_ok=True)
     trials = (_bound(template, work / f"case-{number}", case) for number, case in enumerate(chosen))
@@ -179,7 +211,8 @@ def made(template: Path, work: Path, chosen: Iterable[Case], show: Callable[[Tal
     for report in forked.side_by_side(trials, work):
         told = Tally("", 1, stuck=("a trial fell over",)) if report is None else Tally.loads(report["tally"])
         tallies.append(told)
-        show(told)
+        if not show(told):
+            break  # those that are under way end with this process
     return total("", tallies)
 
 

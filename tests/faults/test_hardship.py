@@ -8,7 +8,7 @@ from . import hardship, rooms
 from .conftest import Count
 
 
-@pytest.mark.parametrize("name", ["dead-replicas", "cut-network", "full-disk", "no-inodes"])
+@pytest.mark.parametrize("name", ["dead-replicas", "cut-network", "full-disk", "no-inodes", "read-only"])
 def test_a_server_outlives_hard_times_and_brings_everything_to_its_end(name: str, count: Count) -> None:
     if reason := hardship.wants(name):
         pytest.skip(reason)
