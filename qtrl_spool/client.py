@@ -284,6 +284,10 @@ class Job(Steered, OnceMore):
         """Return the status document, with the place in the queue (1 runs next)."""
         return find.status(self._layout, self.id)
 
+    def is_served(self) -> bool:
+        """Return whether a server seems to look after the queue."""
+        return find.is_served(self._layout)
+
     def as_of(self) -> str | None:
         """Return when the queue was last looked after, if no server does it now; else None."""
         return find.as_of(self._layout)
@@ -347,7 +351,7 @@ class Job(Steered, OnceMore):
 
     # ------------------------------------------------------------ waiting
 
-    def wait(self, timeout: float | None = None, *, progress: bool | None = None) -> Job:
+    def wait(self, timeout: float | None = None, *, progress: bool | None = None, note: str = "") -> Job:
         """Wait until the job came to an end, with a progress bar in a terminal and in a notebook.
 
         Parameters
@@ -356,6 +360,8 @@ class Job(Steered, OnceMore):
             At most so long (s); None waits for ever.
         progress:
             Whether to show the bar; None decides by where the output goes.
+        note:
+            What the bar says besides, such as how many other jobs are waited for.
 
         Raises
         ------
@@ -364,7 +370,7 @@ class Job(Steered, OnceMore):
         """
         if self.done():
             return self
-        with showing(self.id, progress) as show:
+        with showing(self.id, progress, note) as show:
 
             def ended() -> dict[str, Any] | None:
                 record = self.status()
@@ -372,8 +378,9 @@ class Job(Steered, OnceMore):
                 return record if State(record["state"]).final else None
 
             if poll(ended, timeout) is None:
-                state = self.state
-                raise WaitTimeoutError(f"job {self.id} is still {state} after {timeout:g} s")
+                unserved = None if find.is_served(self._layout) else "no server is running"
+                said = f"job {self.id} is still {self.state} after {timeout:g} s"
+                raise WaitTimeoutError(said, hint=unserved)
         return self
 
     def exception(self, timeout: float | None = None) -> QtrlSpoolError | None:

@@ -73,6 +73,17 @@ def runs(pid: int, word: str) -> bool:
         return False
 
 
+def is_frozen(pid: int) -> bool:
+    """Return whether a process of this host is stopped, by a signal or a debugger; False if unknown."""
+    from pathlib import Path
+
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return told.rpartition(")")[2].split()[:1] in (["T"], ["t"])
+
+
 def process_exists(pid: int) -> bool:
     """Return whether a process of that number runs on this host; True where that cannot be told."""
     if os.name == "nt":

@@ -14,8 +14,13 @@ from qtrl_spool.job import State
 
 
 @contextmanager
-def showing(job_id: str, progress: bool | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Show a progress bar while the body runs; it is given records through the yielded function."""
+def showing(
+    job_id: str, progress: bool | None, note: str = ""
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Show a progress bar while the body runs; it is given records through the yielded function.
+
+    What `note` says stands behind it.
+    """
     if progress is None:
         progress = sys.stderr.isatty() or "ipykernel" in sys.modules
     if not progress:
@@ -29,6 +34,7 @@ def showing(job_id: str, progress: bool | None) -> Iterator[Callable[[Mapping[st
         BarColumn(),
         TextColumn("{task.fields[what]}"),
         TimeElapsedColumn(),
+        *([TextColumn(note)] if note else []),
     )
     with Progress(*columns, console=Console(stderr="ipykernel" not in sys.modules)) as bar:
         line = bar.add_task(job_id, total=1.0, what="")

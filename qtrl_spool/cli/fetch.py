@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qtrl_spool.cli.command import INTERRUPTED
 from qtrl_spool.cli.options import Count, Seconds, jobs_argument, json_option, named, opened, spool_option
 from qtrl_spool.cli.say import complain, document, fact, hush_libraries, report, word
-from qtrl_spool.errors import JobCancelledError, NotFoundError
+from qtrl_spool.errors import JobCancelledError, NotFoundError, WaitTimeoutError
 from qtrl_spool.job import State
 from qtrl_spool.spool.journal import PARTIAL
 
@@ -44,16 +45,38 @@ def wait_for(jobs: Sequence[Job], timeout: float | None) -> int:
         If they have not all ended within `timeout` s.
     """
     end = None if timeout is None else time.monotonic() + timeout
-    status = 0
-    for job in jobs:
-        job.wait(None if end is None else max(0.0, end - time.monotonic()))
-        error = job.exception()
-        if error is not None:
-            if not isinstance(error, JobCancelledError):
-                complain(f"job {job.id} is {job.state}")
-            report(error)
-            status = 1
-    return status
+    n_done = 0
+    try:
+        for n_ended, job in enumerate(jobs):
+            note = f"{n_ended} of {len(jobs)} jobs ended" if len(jobs) > 1 else ""
+            _wait_until(job, end, timeout, note)
+            n_done += _ended_well(job)
+    except KeyboardInterrupt:
+        complain(f"interrupted; {'the job goes' if len(jobs) == 1 else 'the jobs go'} on")
+        return INTERRUPTED
+    if len(jobs) > 1:
+        word(f"{len(jobs)} jobs, {n_done} done")
+    return 0 if n_done == len(jobs) else 1
+
+
+def _wait_until(job: Job, end: float | None, timeout: float | None, note: str) -> None:
+    """Wait for one job until a monotonic time (s), which is `timeout` s after the first one's beginning."""
+    try:
+        job.wait(None if end is None else max(0.0, end - time.monotonic()), note=note)
+    except WaitTimeoutError as error:
+        said = f"job {job.id} is still {job.state} after {timeout:g} s"
+        raise WaitTimeoutError(f"{said}, {note}" if note else said, hint=error.hint) from None
+
+
+def _ended_well(job: Job) -> bool:
+    """Return whether a job that ended is done; say why if it is not."""
+    error = job.exception()
+    if error is None:
+        return True
+    if not isinstance(error, JobCancelledError):
+        complain(f"job {job.id} is {job.state}")
+    report(error)
+    return False
 
 
 @click.command()

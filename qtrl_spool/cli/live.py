@@ -137,7 +137,7 @@ def _picture(found: Mapping[str, Any], plot: str = "") -> Group:
     count = f"{n['running']:,} running, {n['queued']:,} waiting, {n['held']:,} held"
     count += f", {len(found['arriving'])} not yet accepted" if found.get("arriving") else ""
     ended = [each for each in found["servers"] if each.get("stopped")]
-    count += f", {len(ended)} servers ended" if ended else ""
+    count += f", {len(ended)} server{'s' if len(ended) > 1 else ''} ended" if ended else ""
     count += f"; as of {when(found['as_of'])}, no server is running" if found.get("as_of") else ""
     return Group(
         _table("servers", _SERVERS, [_server_row(each) for each in found["servers"] if each not in ended]),

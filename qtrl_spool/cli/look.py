@@ -15,7 +15,7 @@ from qtrl_spool.cli.words import clock, interval, lasting, sentence, why, zone
 from qtrl_spool.errors import UsageError
 from qtrl_spool.job import State, is_id
 from qtrl_spool.spool.eligible import waits_apart
-from qtrl_spool.spool.servers import is_silent
+from qtrl_spool.spool.servers import is_silent, silence
 
 QUEUE_HEADINGS = ("PLACE", "JOB", "NAME", "USER", "PRIORITY", "STATE", "DONE", "START", "WHY")
 _NARROW = ("PLACE", "JOB", "USER", "STATE", "DONE")
@@ -64,8 +64,8 @@ def _tell_trouble(server: Mapping[str, Any]) -> None:
         word(f"server {server['name']} stands by for {server.get('waits_for')}")
     if is_silent(server, now=datetime.now(UTC)):
         word(
-            f"server {server['name']} has not been heard of since {when(server.get('updated'))}, but its "
-            f"process {server.get('pid')} runs: is the storage full, or gone? 'qtrl-spool doctor' looks"
+            f"server {server['name']} has not been heard of since {when(server.get('updated'))}, "
+            f"but {silence(server)}"
         )
     if server.get("trouble"):
         word(f"server {server['name']} has trouble: {server['trouble']}")
@@ -131,8 +131,8 @@ def status(job: str, spool: str, as_json: bool) -> None:
         document(record)
         return
     error, now = record["error"] or {}, datetime.now(UTC)
-    as_of = found.as_of() if not State(record["state"]).final else None
-    fact(sentence(record, now, as_of))
+    is_over = State(record["state"]).final
+    fact(sentence(record, now, None if is_over else found.as_of(), is_served=is_over or found.is_served()))
     fact(
         facts(
             {

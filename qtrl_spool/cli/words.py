@@ -82,7 +82,9 @@ def why(record: Mapping[str, Any], now: datetime) -> str:
     return said
 
 
-def sentence(record: Mapping[str, Any], now: datetime, as_of: str | None = None) -> str:
+def sentence(
+    record: Mapping[str, Any], now: datetime, as_of: str | None = None, *, is_served: bool = True
+) -> str:
     """Return where a job is.
 
     Parameters
@@ -93,12 +95,15 @@ def sentence(record: Mapping[str, Any], now: datetime, as_of: str | None = None)
         The time, timezone-aware.
     as_of:
         When the queue was last looked after, if no server does it now.
+    is_served:
+        Whether a server does it now.
     """
     said = _SAID.get(State(record["state"]), _ended)(record, now)
-    if as_of is None or State(record["state"]).final:
+    if State(record["state"]).final:
         return said
-    unserved = "" if _UNSERVED in said else f", {_UNSERVED}"
-    return f"{said} (as of {clock(as_of, now)} {zone(now)}{unserved})"
+    told = [] if as_of is None else [f"as of {clock(as_of, now)} {zone(now)}"]
+    told += [_UNSERVED] if (as_of is not None or not is_served) and _UNSERVED not in said else []
+    return f"{said} ({', '.join(told)})" if told else said
 
 
 def _queued(record: Mapping[str, Any], now: datetime) -> str:

@@ -24,6 +24,10 @@ def check_after(layout: Layout, job_id: str, after: Iterable[str]) -> None:
         If there is such a job.
     """
     for other in after:
+        if other == job_id:
+            raise ManifestError(
+                f"after names {other!r} itself: a job cannot wait for itself", where="job.yaml"
+            )
         if not _is_known(layout, other):
             raise ManifestError(
                 f"after names {other!r}, and there is no such job",

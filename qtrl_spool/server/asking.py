@@ -84,7 +84,9 @@ class Asked:
         why = self.tree.get("reason")
         if why is None:
             return None
-        if not isinstance(why, str) or not why.strip() or len(why) > _LONGEST_REASON:
+        if isinstance(why, str) and not why.strip():
+            raise UsageError("the reason is empty", hint="say why in one sentence, for whoever waits")
+        if not isinstance(why, str) or len(why) > _LONGEST_REASON:
             raise UsageError(
                 "the reason is no text, or a very long one",
                 hint=f"write reason: WHY, one sentence of at most {_LONGEST_REASON} characters",

@@ -36,7 +36,7 @@ from qtrl_spool.server.instrument import lock_of
 from qtrl_spool.server.intake import Intake
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.pipeline import Pipeline
-from qtrl_spool.server.recovery import Watch, recover, take_over
+from qtrl_spool.server.recovery import DIED, Watch, recover, silent, take_over
 from qtrl_spool.server.roll import Choice, Roll
 from qtrl_spool.server.stage import Reports
 from qtrl_spool.server.standby import Charge, Me, has_work, in_charge
@@ -350,10 +350,10 @@ class Server:
 
     def _take_over_dead(self) -> None:
         for dead in self._watch.dead(time.monotonic()):
-            self._take_over(dead)
+            self._take_over(dead, silent(self.settings.lease_s))
 
-    def _take_over(self, dead: str) -> None:
-        take_over(self.layout, self._outcome_of(dead), dead, self.name)
+    def _take_over(self, dead: str, what: str = DIED) -> None:
+        take_over(self.layout, self._outcome_of(dead), dead, self.name, what)
 
     def _default_at(self, version: int | str) -> Configuration:
         return self._store.version(version) if isinstance(version, int) else self._store.current()

@@ -70,5 +70,8 @@ def _server(layout: Layout, asked: Asked) -> str | None:
     name = servers.check_name(str(server))
     known = {str(beat["name"]) for beat in servers.heartbeats(layout)}
     if name not in known:
-        raise UsageError(f"there is no server {name!r}", hint=f"there are {', '.join(sorted(known))}")
+        are = "are" if len(known) > 1 else "is"
+        raise UsageError(
+            f"there is no server {name!r}", hint=f"there {are} {', '.join(sorted(known)) or 'none'}"
+        )
     return name

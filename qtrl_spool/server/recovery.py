@@ -20,10 +20,16 @@ from qtrl_spool.spool.tickets import running
 _log = logging.getLogger(__name__)
 
 
-def recover(layout: Layout, outcome: Outcome, server: str) -> None:
-    """Give back what `server` had claimed when it died, then settle what it left open."""
+DIED = "died"
+
+
+def recover(layout: Layout, outcome: Outcome, server: str, what: str = DIED) -> None:
+    """Give back what `server` had claimed when it died, then settle what it left open.
+
+    What is known of its death, `what` says in words.
+    """
     for place in running(layout, server):
-        outcome.give_back(place, f"server {server!r} died while it ran the job")
+        outcome.give_back(place, f"server {server!r} {what} while it ran the job")
     outcome.settle_all()
 
 
@@ -70,7 +76,12 @@ class Watch:
         return is_left or bool(running(self._layout, name)) or bool(opened(self._layout, name))
 
 
-def take_over(layout: Layout, outcome: Outcome, dead: str, server: str) -> None:
+def silent(lease_s: float) -> str:
+    """Return in words what is known of a server that the lease declares dead: it may as well be frozen."""
+    return f"was not heard of for {lease_s:g} s"
+
+
+def take_over(layout: Layout, outcome: Outcome, dead: str, server: str, what: str = DIED) -> None:
     """Give back what the server `dead` had claimed, and take the drops and requests that it was looking at.
 
     Parameters
@@ -81,9 +92,11 @@ def take_over(layout: Layout, outcome: Outcome, dead: str, server: str) -> None:
         For jobs of the dead server.
     dead, server:
         Its name, and that of the server which takes over.
+    what:
+        What is known of its death, in words.
     """
-    _log.warning("server %r has not been heard of for a lease: taking over what it left", dead)
-    recover(layout, outcome, dead)
+    _log.warning("server %r %s: taking over what it left", dead, what)
+    recover(layout, outcome, dead, what)
     mine, durable = layout.accepting_by(server), outcome.durable
     fs.make_folder(mine, durable=durable)
     for name in fs.names(layout.accepting_by(dead)):

@@ -25,7 +25,7 @@ from qtrl_spool.spool.diagnosis import Ailment, Seen, diagnose
 from qtrl_spool.spool.findings import FINE, NOTE, WRONG, Finding
 from qtrl_spool.spool.journal import RESULT
 from qtrl_spool.spool.layout import Layout
-from qtrl_spool.spool.servers import heartbeats, is_gone, is_serving, looks_alive
+from qtrl_spool.spool.servers import heartbeats, is_gone, is_serving, is_silent, looks_alive, silence
 from qtrl_spool.spool.settings import Settings, read_settings
 from qtrl_spool.spool.trials import storage as tried
 
@@ -150,6 +150,9 @@ def _servers(layout: Layout, now: datetime) -> Iterator[Finding]:
     alive = [beat for beat in beats if looks_alive(beat, now=now, lease_s=lease_s)]
     for beat in beats:
         yield from _server(beat, beat in alive)
+        if beat in alive and is_silent(beat, now=now, lease_s=lease_s):
+            said = f"not heard of since {beat.get('updated')}, but {silence(beat)}"
+            yield Finding(f"server {beat['name']}", WRONG, said)
         if beat in alive:
             yield from _clock_of(layout, beat)
     serving = [beat for beat in alive if not beat.get("standby")]

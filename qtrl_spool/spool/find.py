@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from qtrl_spool import fs
+from qtrl_spool import fs, host
 from qtrl_spool.errors import NotFoundError, UsageError
 from qtrl_spool.job import (
     DROP_SUFFIX,
@@ -20,6 +20,7 @@ from qtrl_spool.job import (
     blank_record,
     is_id,
     parse_priority,
+    utc,
 )
 from qtrl_spool.spool.arriving import is_arriving, is_open, names_in_box, unaccepted
 from qtrl_spool.spool.copies import copied
@@ -30,8 +31,8 @@ from qtrl_spool.spool.servers import heartbeats, looks_alive
 from qtrl_spool.spool.snapshot import Snapshot, read_snapshot
 
 __all__ = [
-    "all_ids", "arriving", "bare_status", "drop", "is_arriving", "is_open", "job_id", "jobs", "queue",
-    "servers", "status", "waiting_drops",
+    "all_ids", "arriving", "bare_status", "drop", "is_arriving", "is_open", "is_served", "job_id", "jobs",
+    "queue", "servers", "status", "waiting_drops",
 ]  # fmt: skip
 
 NOT_YET = "not yet accepted"
@@ -39,7 +40,7 @@ _SHOWN = 5
 
 
 def job_id(layout: Layout, text: str) -> str:
-    """Return the full id of the job that `text`, any unambiguous part of its id, names.
+    """Return the full id of the job that `text`, any unambiguous part of its id in any letter case, names.
 
     Raises
     ------
@@ -48,9 +49,10 @@ def job_id(layout: Layout, text: str) -> str:
     UsageError
         If several have.
     """
-    if is_id(text):
-        return text
-    found = sorted(set(all_ids(layout, text)))
+    part = text.lower()
+    if is_id(part):
+        return part
+    found = sorted(set(all_ids(layout, part)))
     if len(found) == 1:
         return found[0]
     if not found:
@@ -63,7 +65,7 @@ def _no_job(layout: Layout, text: str) -> NotFoundError:
     """Return why `text` names no job: it may be the name of a drop that is not accepted yet."""
     drops = {each["drop"]: each["reason"] for each in waiting_drops(layout)}
     near = [path for path in drops if text in (path, path.rpartition("/")[2])]
-    near = near or [path for path in drops if text in path]
+    near = near or [path for path in drops if text.lower() in path.lower()]
     if len(near) != 1:
         return NotFoundError(
             f"there is no job {text!r} in {layout.root}", hint="'qtrl-spool jobs' lists them"
@@ -168,7 +170,24 @@ def bare_status(layout: Layout, full_id: str) -> dict[str, Any]:
     record = read_status(layout, full_id)
     if record is None and waiting is None:
         raise NotFoundError(f"there is no job {full_id!r} in {layout.root}")
-    return record or {**blank_record(full_id, _name_in(full_id)), "priority": waiting}
+    return record or {
+        **blank_record(full_id, _name_in(full_id)),
+        "priority": waiting,
+        **_by_its_drop(layout, full_id),
+    }
+
+
+def _by_its_drop(layout: Layout, full_id: str) -> dict[str, Any]:
+    """Return what the file that was dropped says of a job: whose it is, and when it came."""
+    path = drop(layout, full_id)
+    facts = None if path is None else fs.facts(path)
+    if facts is None:
+        return {}
+    now = datetime.now(UTC)
+    return {
+        "user": host.user_name(facts.st_uid),
+        "submitted": utc(min(now, datetime.fromtimestamp(facts.st_mtime, UTC))),
+    }
 
 
 def _name_in(full_id: str) -> str:
@@ -190,6 +209,11 @@ def servers(layout: Layout) -> list[dict[str, Any]]:
     """Return what every server last said of itself; ``alive`` says whether it seems to live."""
     now = datetime.now(UTC)
     return [{**beat, "alive": looks_alive(beat, now=now)} for beat in heartbeats(layout)]
+
+
+def is_served(layout: Layout) -> bool:
+    """Return whether a server seems to look after the queue."""
+    return any(each["alive"] and not each.get("standby") for each in servers(layout))
 
 
 def queue(layout: Layout, limit: int | None = None) -> dict[str, Any]:

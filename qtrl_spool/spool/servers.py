@@ -169,6 +169,14 @@ def is_silent(beat: Mapping[str, Any], *, now: datetime, lease_s: float = LEASE_
     return now - updated >= timedelta(seconds=lease_s)
 
 
+def silence(beat: Mapping[str, Any]) -> str:
+    """Return in words why a server of this host that runs may say nothing, and what to do."""
+    pid = int(beat["pid"])
+    if host.is_frozen(pid):
+        return f"its process {pid} is stopped: kill -CONT {pid}"
+    return f"its process {pid} runs: is the storage full, or gone? 'qtrl-spool doctor' looks"
+
+
 def is_serving(beat: Mapping[str, Any], *, now: datetime, lease_s: float) -> bool:
     """Return whether a server looks alive and is no standby: whether it takes jobs."""
     return looks_alive(beat, now=now, lease_s=lease_s) and not beat.get("standby")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from qtrl_spool import Spool
+from qtrl_spool import Job, Spool, host
 from qtrl_spool.cli.command import VERBS
 from qtrl_spool.errors import InternalError, QtrlSpoolError, WaitTimeoutError
 
@@ -389,6 +391,42 @@ def test_jobs_takes_days_as_people_say_them(run: Run, submitted: str, since: str
 def test_waiting_too_long_ends_with_4(run: Run, submitted: str) -> None:
     said = run("wait", submitted, "--timeout", "0")
     assert said.status == 4 and "still queued" in said.err
+
+
+def test_waiting_too_long_tells_the_time_that_was_given_and_that_no_server_is_running(
+    run: Run, submitted: str
+) -> None:
+    said = run("wait", submitted, "--timeout", "0.02")
+    assert f"job {submitted} is still queued after 0.02 s (no server is running)" in said.err
+
+
+def test_waiting_for_several_jobs_counts_those_that_ended(run: Run, spool: Spool, submitted: str) -> None:
+    said = run("wait", submitted, submitted, "--timeout", "0")
+    assert "still queued after 0 s, 0 of 2 jobs ended" in said.err
+
+
+def test_an_interrupted_wait_says_that_the_job_goes_on(
+    run: Run, submitted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Job, *_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Job, "wait", interrupted)
+    said = run("wait", submitted)
+    assert said.status == 130 and said.err == "qtrl-spool: interrupted; the job goes on\n"
+
+
+def test_the_status_of_a_job_that_is_not_accepted_says_whose_it_is_and_that_no_server_is_running(
+    run: Run, submitted: str
+) -> None:
+    record = run("status", submitted, "--json").facts
+    assert record["user"] == host.user_name(os.getuid()) and record["submitted"] and not record["accepted"]
+    assert "queued: not yet accepted (no server is running)" in run("status", submitted).out
+
+
+@pytest.mark.parametrize("change", [str.upper, str.title, lambda job_id: job_id[-5:].upper()])
+def test_a_job_is_named_in_any_letter_case(run: Run, submitted: str, change: Callable[[str], str]) -> None:
+    assert run("status", change(submitted), "--json").facts["id"] == submitted
 
 
 def test_a_job_that_is_not_done_has_no_result(run: Run, submitted: str) -> None:

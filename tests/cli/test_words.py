@@ -93,6 +93,12 @@ def test_with_no_server_it_says_as_of_when() -> None:
     )
 
 
+def test_that_no_server_ever_ran_is_said() -> None:
+    told = sentence(record("queued", reason="not yet accepted"), NOW, is_served=False)
+
+    assert told == "queued: not yet accepted (no server is running)"
+
+
 def test_that_no_server_is_running_is_said_once() -> None:
     told = sentence(record("queued", place=1, ahead=0, reason="no server is running"), NOW, at("15:02"))
 

@@ -241,6 +241,7 @@ def test_a_drain_waits_for_a_job_that_is_to_be_tried_again(
         ("{pause: queue, server: nobody, reason: x}", "no server 'nobody'"),
         ("{pause: queue, server: ../x, reason: x}", "cannot be named"),
         ("{pause: queue, reason: [1]}", "the reason is no text"),
+        ("{pause: queue, reason: ' '}", "the reason is empty"),
     ],
 )
 def test_a_pause_that_makes_no_sense_is_refused(lab: ServerProcess, box: Path, text: str, says: str) -> None:
@@ -250,6 +251,11 @@ def test_a_pause_that_makes_no_sense_is_refused(lab: ServerProcess, box: Path, t
     (box / "answered" / "pause.yaml").unlink()
 
     assert says in answered["message"] and not lab.spool.queue()["paused"]
+
+
+def test_the_servers_that_could_be_meant_are_named(lab: ServerProcess, box: Path) -> None:
+    put(box, "nobody.yaml", "{drain: queue, server: nobody}")
+    assert answer_to(box, "nobody.yaml")["error"]["hint"] == "there is lab"
 
 
 # ---------------------------------------------------------------- several servers, and none

@@ -49,6 +49,7 @@ def test_a_frozen_server_that_wakes_after_its_job_was_taken_over_changes_nothing
     status = job.status()
     assert (status["state"], status["server"], status["attempt"]) == ("done", "lab-b", 2)
     assert [event["event"] for event in job.log()].count("committed") == 1
+    assert "server 'lab-a' was not heard of for 3 s" in str(job.log())
     assert sorted(path.name for path in job.home.glob("*.h5")) == ["result.h5"]
 
 
