@@ -382,6 +382,14 @@ def with_progress(record: Mapping[str, Any], batch: int, n_batches: int, at: str
     return {**record, "progress": _progress(batch, n_batches), "updated": at}
 
 
+def as_far_as(record: Mapping[str, Any], known: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a running job's record with the progress of a `known` one, if that is of the same attempt."""
+    same = ("state", "attempt", "started", "server")
+    if known is None or any(known.get(key) != record[key] for key in same):
+        return dict(record)
+    return {**record, "progress": max(record["progress"], known["progress"], key=lambda each: each["batch"])}
+
+
 def _n_batches(record: Mapping[str, Any]) -> int | None:
     n_batches: int | None = record["progress"]["n_batches"]
     return n_batches

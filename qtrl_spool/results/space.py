@@ -117,8 +117,8 @@ class Reservation:
 
     @property
     def announced(self) -> int:
-        """Bytes that others cannot see to be taken: to be told in the heartbeat."""
-        return 0 if self.into else self.n_bytes
+        """Bytes that others cannot see to be taken, if they are many: to be told in the heartbeat."""
+        return 0 if self.into or self.n_bytes <= WORTH_A_FILE else self.n_bytes
 
     def release(self) -> None:
         """Give the room back; harmless when the result has been written."""

@@ -73,6 +73,18 @@ def making_way(mine: Ticket, other: Ticket, ran_s: float, settings: Settings) ->
     return None
 
 
+def goes_on_before(pausing: Ticket, cause: Cause | None, other: Ticket) -> bool:
+    """Return whether a job that is being paused just now goes on before another one may run.
+
+    Its ticket is not back in the queue yet, and it has its turn there all the same.
+    """
+    if cause is None or cause.kind not in {Kind.PREEMPTED, Kind.SLICED}:
+        return False
+    if cause.kind is Kind.SLICED:  # it goes behind its equals
+        return pausing.priority < other.priority
+    return pausing.turn < other.turn
+
+
 class Ending:
     """Ends the jobs of one server.
 

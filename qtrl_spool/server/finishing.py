@@ -115,13 +115,18 @@ class Finishing(Stage[Result | Keep | Partial]):
         if order.cancel.is_set():
             self._keep(execution)
             return
-        self.report(Phase(order, "processing"))
+        self._say(execution, "processing")
         facts = {"started": execution.started, "finished": self._now(), **run.seed_of(ready.plan)}
         write = run.conclude(ready.prepared, execution.data, {**ready.identity, **facts})
-        self.report(Phase(order, "saving"))
+        self._say(execution, "saving")
         target = order.home / claimed_result(order.place.ticket.claim)
         fs.replace_by(target, write, durable=self._durable, into=ready.room.into)
         self.report(Finished(order))
+
+    def _say(self, execution: Execution, phase: str) -> None:
+        if phase not in execution.said:
+            execution.said.add(phase)
+            self.report(Phase(execution.order, phase))
 
     # ------------------------------------------------------------ partial
 
@@ -138,7 +143,9 @@ class Finishing(Stage[Result | Keep | Partial]):
         try:
             self._save_partial(execution, durable=False)
         except QtrlSpoolError as error:
-            _log.warning("no partial result of %s: %s", execution.order.job_id, error)
+            if str(error) not in execution.said:
+                execution.said.add(str(error))
+                _log.warning("no partial result of %s: %s", execution.order.job_id, error)
         now = time.monotonic()
         execution.partial_due = now + max(_PARTIAL_EVERY_S, _PARTIAL_SHARE * (now - began))
 

@@ -16,15 +16,14 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from qtrl_spool import __version__, fs, host, run
 from qtrl_spool.backends import Backend
 from qtrl_spool.config import ConfigStore, Configuration
-from qtrl_spool.errors import OperatorError, StorageError
+from qtrl_spool.errors import NotFoundError, OperatorError, StorageError
 from qtrl_spool.host import login_name
 from qtrl_spool.job import utc
 from qtrl_spool.server import watching
@@ -46,7 +45,7 @@ from qtrl_spool.spool import servers, tickets
 from qtrl_spool.spool.eligible import moment
 from qtrl_spool.spool.index import Index
 from qtrl_spool.spool.journal import Journal
-from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.layout import MARK, Layout
 from qtrl_spool.spool.pauses import end_drain, is_draining
 from qtrl_spool.spool.settings import Settings, read_settings
 
@@ -192,18 +191,13 @@ class Server:
             sys.setswitchinterval(_SWITCH_S)
             self._pipeline.begin()
             _log.info("server %r serves %s with backend %r", self.name, self.layout.root, self._backend_name)
-            self._watching = watching.watch(
-                self.layout, self.settings, self._wake, self._watched(), events=self._events
-            )
+            self._watch_folders()
             try:
                 while not self._over():
                     self.step()
                     self._wake.wait(self._patience())
             finally:
                 self._close()
-
-    def _watched(self) -> tuple[Path, ...]:
-        return self.layout.incoming, self.layout.requests, self.layout.queue, self.layout.config
 
     def _make_room(self) -> None:
         durable = self.settings.durable
@@ -223,6 +217,7 @@ class Server:
         self._wake.stop()
         self._pipeline.end(timeout=_STOP_GRACE_S)
         try:
+            self._need_spool()
             end_drain(self.layout, self.name)
             self._write_heartbeat(stopped=True)
             self._write_snapshot(at_once=True)
@@ -259,7 +254,7 @@ class Server:
         )
         return True
 
-    _busy, _moved = True, False
+    _busy, _moved, _was_gone = True, False, False
 
     def _patience(self) -> float:
         """Return for how long (s) the loop may wait for an event."""
@@ -282,6 +277,8 @@ class Server:
         self._moved = False
         self._look_after_instrument()
         stages = (
+            self._need_spool,
+            self._watch_anew,
             self._make_room,
             self._accept_drops,
             self._answer_requests,
@@ -290,12 +287,59 @@ class Server:
             self._look_at_clock,
             self._pipeline.step,
             self._write_heartbeat,
+            self._need_spool,
             self._write_snapshot,
         )
-        self._note_trouble([said for stage in stages if (said := _trouble_in(stage))])
+        self._note_trouble(self._carry_out(stages))
         unsettled = self._steering.recheck_after_s is not None
         unsettled |= not self._closing and self._intake.recheck_after_s is not None
         self._busy = self._moved or unsettled or self._pipeline.is_waiting
+
+    def _carry_out(self, stages: Iterable[Callable[[], object]]) -> list[str]:
+        """Carry stages out, one after another, and return what the storage refused to them.
+
+        One that fails does not stop the others, but if the spool is gone: into the empty folder of a share
+        that is not mounted nothing is written.
+        """
+        troubles = []
+        for stage in stages:
+            try:
+                stage()
+            except (StorageError, NotFoundError) as error:
+                if gone := self._spool_is_gone():
+                    return [gone]
+                if not isinstance(error, StorageError):
+                    raise
+                troubles.append(str(error))
+        return troubles
+
+    def _spool_is_gone(self) -> str | None:
+        """Return in words that the spool is gone, if it is; what needs no disk goes on."""
+        try:
+            self._need_spool()
+        except StorageError as error:
+            self._was_gone = True
+            self._look_at_clock()
+            return str(error)
+        return None
+
+    def _watch_anew(self) -> None:
+        """Watch the folders of a spool that was gone and is back: they may be others than before."""
+        if self._was_gone:
+            self._was_gone = False
+            self._wake.stop()
+            self._watch_folders()
+
+    def _watch_folders(self) -> None:
+        folders = self.layout.incoming, self.layout.requests, self.layout.queue, self.layout.config
+        self._watching = watching.watch(self.layout, self.settings, self._wake, folders, events=self._events)
+
+    def _need_spool(self) -> None:
+        if not fs.exists(self.layout.mark):
+            raise StorageError(
+                f"there is no {MARK} in {self.layout.root} any more",
+                hint="is the share mounted? what runs goes on, and the rest when the spool is back",
+            )
 
     def _look_after_instrument(self) -> None:
         """Let go of the instrument at once if another server has its lock."""
@@ -395,15 +439,6 @@ class Server:
             "watching": self._watching,
             "trouble": self._troubles[0] if self._troubles else self._pipeline.trouble,
         }
-
-
-def _trouble_in(stage: Callable[[], object]) -> str | None:
-    """Carry a stage out; return what the storage refused, if it did: one stage does not stop the others."""
-    try:
-        stage()
-    except StorageError as error:
-        return str(error)
-    return None
 
 
 __all__ = ["Server"]

@@ -153,12 +153,15 @@ class Execution:
         When the backend first acquired, as records write it.
     partial_due:
         When the partial result may be written again, s of the monotonic clock.
+    said:
+        What was said of its writing so far: it is not said again when it is tried again.
     """
 
     ready: Ready
     data: Data
     started: str
     partial_due: float = 0.0
+    said: set[str] = field(default_factory=set)
 
     @property
     def order(self) -> Order:

@@ -27,11 +27,10 @@ from qtrl_spool import fs
 from qtrl_spool.backends import Backend
 from qtrl_spool.config import ConfigStore
 from qtrl_spool.errors import InternalError, StorageError
-from qtrl_spool.results import space
 from qtrl_spool.server import orders
 from qtrl_spool.server.acquiring import Acquiring
 from qtrl_spool.server.choosing import Choosing, Names
-from qtrl_spool.server.ending import Cause, Ending, Kind, making_way
+from qtrl_spool.server.ending import Cause, Ending, Kind, goes_on_before, making_way
 from qtrl_spool.server.finishing import Finishing, Keep, Result
 from qtrl_spool.server.health import Health
 from qtrl_spool.server.orders import Execution, Order
@@ -61,14 +60,10 @@ class Pipeline:
     ----------
     layout, settings:
         The spool.
-    journal, moves, outcome:
+    journal, moves, outcome, names:
         Of this server.
-    store:
-        The default configuration.
-    choice:
-        Of whose turn it is.
-    names:
-        Of this server, its instrument and its backend.
+    store, choice:
+        The default configuration; of whose turn it is.
     make_backend:
         Returns the backend, not yet connected.
     reports:
@@ -144,9 +139,7 @@ class Pipeline:
     @property
     def job_id(self) -> str | None:
         """Id of the job that acquires, else of one that is being written."""
-        if self._now is not None:
-            return self._now.order.job_id
-        return next(iter(self._written), None)
+        return next(iter(self._written), None) if self._now is None else self._now.order.job_id
 
     @property
     def is_idle(self) -> bool:
@@ -166,9 +159,8 @@ class Pipeline:
     @property
     def announced_bytes(self) -> int:
         """Bytes that the jobs in our hands will write, as far as no room could be set apart for them."""
-        rooms = [each.ready.room for each in self._written.values()]
-        rooms += [] if self._now is None else [self._now.execution.ready.room]
-        return sum(room.announced for room in rooms if room.n_bytes > space.WORTH_A_FILE)
+        hands = [*self._written.values(), *(() if self._now is None else (self._now.execution,))]
+        return sum(each.ready.room.announced for each in hands)
 
     def stop(self, *, at_once: bool = False) -> None:
         """Take no more jobs; the one that acquires stops after its batch, or gives it up."""
@@ -207,7 +199,7 @@ class Pipeline:
     def _order_of(self, job_id: str) -> Order | None:
         now = None if self._now is None else self._now.order
         known = (now, self._slot.order, *(each.order for each in self._written.values()))
-        return next((each for each in known if each is not None and each.job_id == job_id), None)
+        return next((each for each in known if each and each.job_id == job_id), None)
 
     def _halt(self, now: Now, cause: Cause, *, at_once: bool = False) -> None:
         self._causes.setdefault(now.order.job_id, cause)
@@ -253,7 +245,7 @@ class Pipeline:
 
     def _choose(self) -> None:
         self._hear()
-        best = None if self._closed or self.is_waiting else self._choosing.best(besides=self._written)
+        best = self._best()
         if self._slot.order is not None and not self._choosing.is_still(self._slot.order, best):
             order = self._slot.take_back()
             if order is not None:
@@ -266,6 +258,14 @@ class Pipeline:
             cause = making_way(mine.ticket, other.ticket, ran_s, self._settings)
             if cause is not None:
                 self._halt(now, cause)
+
+    def _best(self) -> Place | None:
+        """Return the ticket whose turn it is; None while one that goes on before it is being paused."""
+        best = None if self._closed or self.is_waiting else self._choosing.best(besides=self._written)
+        pausing = ((self._written[each].order, self._causes.get(each)) for each in self._keeping)
+        if best and any(goes_on_before(order.place.ticket, why, best.ticket) for order, why in pausing):
+            return None
+        return best
 
     @property
     def is_waiting(self) -> bool:

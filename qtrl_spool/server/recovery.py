@@ -18,6 +18,7 @@ from qtrl_spool.spool.servers import heartbeats
 from qtrl_spool.spool.tickets import running
 
 _log = logging.getLogger(__name__)
+_BLIND_S = 5.0
 
 
 DIED = "died"
@@ -50,10 +51,15 @@ class Watch:
         self._layout = layout
         self._server = server
         self._lease_s = lease_s
+        self._blind_s = max(lease_s / 2, _BLIND_S)
+        self._looked_at = float("-inf")
         self._seen: dict[str, tuple[Any, float]] = {}
 
     def dead(self, now: float) -> list[str]:
         """Return the other servers that left something behind and have not changed for a lease.
+
+        A time in which this one could not look itself (the share was away, the process frozen) does not
+        count: nobody else may have been able to write. Everybody's lease then begins anew.
 
         Parameters
         ----------
@@ -62,6 +68,9 @@ class Watch:
         """
         beats = {str(beat["name"]): beat.get("updated") for beat in heartbeats(self._layout)}
         left = {*fs.folders(self._layout.running), *fs.folders(self._layout.accepting)} - {self._server}
+        if now - self._looked_at > self._blind_s:
+            self._seen.clear()
+        self._looked_at = now
         for name in left:
             if self._seen.get(name, (None, 0.0))[0] != (beats.get(name), True):
                 self._seen[name] = ((beats.get(name), True), now)

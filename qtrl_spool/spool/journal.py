@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qtrl_spool import fs
-from qtrl_spool.job import State, record_of, utc, with_event, with_progress
+from qtrl_spool.job import State, as_far_as, record_of, utc, with_event, with_progress
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.syncs import Syncs
 
@@ -198,7 +198,7 @@ class Journal:
         """Sync what was noted before a death or a fault of the storage, and make the record again from it."""
         if isinstance(self._durable, Syncs):
             self._durable.again(self._layout.home(job_id) / f"events.c{claim}.jsonl")
-        self._write(job_id, record_of(job_id, read_events(self._layout, job_id)))
+        self._write(job_id, self._made(job_id, read_events(self._layout, job_id)))
 
     def progress(self, job_id: str, batch: int, n_batches: int) -> None:
         """Write how far a running job is; this is no event.
@@ -214,7 +214,14 @@ class Journal:
         if known is not None:
             self._records.move_to_end(job_id)
             return known
-        return self._keep(job_id, record_of(job_id, read_events(self._layout, job_id)))
+        return self._keep(job_id, self._made(job_id, read_events(self._layout, job_id)))
+
+    def _made(self, job_id: str, events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """Make a record from events; how far a running job is, which is none, is what was last written."""
+        record = record_of(job_id, events)
+        if record["state"] != State.RUNNING:
+            return record
+        return as_far_as(record, read_status(self._layout, job_id))
 
     def take_written(self) -> set[str]:
         """Return the jobs whose records were written since this was last asked."""
@@ -238,7 +245,7 @@ class Journal:
         """Make the status record again from the events, until no other server adds to them meanwhile."""
         events = read_events(self._layout, job_id)
         for _ in range(_REWRITES):
-            record = self._write(job_id, record_of(job_id, events))
+            record = self._write(job_id, self._made(job_id, events))
             known, events = events, read_events(self._layout, job_id)
             if events == known:
                 break

@@ -151,8 +151,9 @@ def test_a_small_result_is_only_looked_for(tmp_path):
 
 
 def test_what_cannot_be_set_apart_is_announced(tmp_path):
-    assert Reservation(MB).announced == MB
-    assert Reservation(MB, tmp_path / "file").announced == 0
+    assert Reservation(20 * MB).announced == 20 * MB
+    assert Reservation(20 * MB, tmp_path / "file").announced == 0
+    assert Reservation(MB).announced == 0
 
 
 def test_storage_that_sets_nothing_apart_leaves_no_file(tmp_path):

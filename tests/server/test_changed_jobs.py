@@ -284,6 +284,17 @@ def test_a_hold_that_was_answered_survives_the_death_of_the_server(spool: Spool,
     assert set(job.status()["holds"]) == {"owner"}
 
 
+def test_a_job_that_is_to_be_held_is_told_as_far_as_it_is(spool: Spool, serve: Serve) -> None:
+    serve()
+    job = spool.submit(pi_no_pi(0), **slow(batch_s=3, n_batches=30))
+    until(lambda: job.status()["progress"]["batch"] == 1)
+
+    job.hold()
+    told = job.status()
+
+    assert (told["state"], told["progress"]["batch"]) == ("running", 1)
+
+
 def test_a_hold_of_a_job_in_its_last_batch_is_refused(spool: Spool, serve: Serve) -> None:
     serve()
     job = spool.submit(pi_no_pi(0), **slow(batch_s=600, n_batches=1))

@@ -107,6 +107,22 @@ def test_a_state_goes_back_only_from_running_to_paused(spool: Spool, serve: Serv
     assert states == ["running", "paused", "running", "done"]
 
 
+@pytest.mark.parametrize("priority", ["normal", "low"])
+def test_nobody_overtakes_a_job_that_made_way_however_short_the_urgent_one_is(
+    spool: Spool, serve: Serve, priority: str
+) -> None:
+    serve()
+    long = spool.submit(pi_no_pi(0), **scan())
+    later = spool.submit(pi_no_pi(0), priority=priority, **quick())
+
+    cut_into(spool, long)
+    later.wait(60)
+
+    assert "paused" in events(long)
+    (resumed,) = (event["at"] for event in long.log() if event["event"] == "resumed")
+    assert resumed < later.status()["started"]
+
+
 # ---------------------------------------------------------------- time slices
 
 

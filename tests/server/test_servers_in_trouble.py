@@ -14,7 +14,8 @@ import pytest
 from qtrl_spool import Spool
 from qtrl_spool.errors import ConfigError, SequenceError
 from qtrl_spool.experiments import pi_no_pi
-from qtrl_spool.spool import requests
+from qtrl_spool.server.recovery import Watch
+from qtrl_spool.spool import requests, servers
 from qtrl_spool.spool.layout import Layout
 
 from .support import (
@@ -75,6 +76,45 @@ def test_a_dead_server_on_this_host_is_not_said_to_live(spool: Spool, serve: Ser
     server.kill()
 
     assert not spool.queue()["servers"][0]["alive"]
+
+
+# ---------------------------------------------------------------- a share that is gone
+
+
+def test_nothing_is_written_where_the_spool_was_and_the_running_job_goes_on_until_it_is_back(
+    spool: Spool, serve: Serve, tmp_path: Path
+) -> None:
+    server = serve().ready()
+    job = spool.submit(pi_no_pi(0), **paced(0.2, 10))
+    until(lambda: job.status()["progress"]["batch"] >= 2)
+    away = tmp_path / "away"
+
+    spool.path.rename(away)
+    spool.path.mkdir()  # what is left of a share that was unmounted
+    until(lambda: "is the share mounted?" in server.said())
+    until(lambda: "no partial result" in server.said())
+    left = os.listdir(spool.path)
+    spool.path.rmdir()
+    away.rename(spool.path)
+
+    assert left == [] and job.wait(60).state == "done"
+    assert [event["event"] for event in job.log()].count("started") == 1
+    assert "the storage works again" in server.said()
+    assert spool.submit(pi_no_pi(0), n_reps=3, n_batches=1).wait(60).done()
+
+
+def test_the_time_in_which_a_server_could_not_look_is_no_proof_of_anothers_death(spool: Spool) -> None:
+    layout = Layout(spool.path)
+    ticket = layout.claimed_by("other") / "50-000000001-20261125-101530-rabi-k3f9x.c1.qjob"
+    ticket.parent.mkdir()
+    ticket.write_bytes(b"")
+    servers.write_heartbeat(layout, {"name": "other", "updated": "2026-11-25T10:15:30.000000Z"})
+
+    watch = Watch(layout, "mine", lease_s=60.0)
+    seen = [watch.dead(now) for now in (0.0, 25.0, 1000.0, 1025.0, 1050.0, 1055.0)]
+    dead = [watch.dead(now) for now in (1061.0, 1070.0)]
+
+    assert seen == [[]] * 6 and dead == [["other"]] * 2
 
 
 # ---------------------------------------------------------------- stopped
