@@ -248,13 +248,13 @@ class Server:
         if self._stops < 2 and time.monotonic() - self._stop_asked_at < _STUCK_S:
             return False
         _log.error(
-            "%s is left unwritten (%s): it starts over at the next start",
+            "%s is left unwritten while the storage refuses (%s): it starts over at the next start",
             self._pipeline.job_id,
             self._pipeline.trouble,
         )
         return True
 
-    _busy, _moved, _was_gone = True, False, False
+    _busy, _moved, _was_gone, _stop_told = True, False, False, False
 
     def _patience(self) -> float:
         """Return for how long (s) the loop may wait for an event."""
@@ -372,6 +372,9 @@ class Server:
     def _look_at_clock(self) -> None:
         """Stop the running job when that was asked for; give its batch up when the grace is over."""
         if self._stop_asked_at is not None:
+            if not self._stop_told:
+                self._stop_told = True
+                _log.info("asked to end: the running job stops after its batch, or in %.0f s", _STOP_GRACE_S)
             is_late = time.monotonic() - self._stop_asked_at > _STOP_GRACE_S
             self._pipeline.stop(at_once=is_late or self._stops > 1)
 

@@ -212,6 +212,8 @@ class Outcome:
     def give_back(self, place: Place, why: str) -> bool:
         """Do with an interrupted job what was asked for: cancel it, let it fail, or queue it again."""
         job_id = place.ticket.job_id
+        if self._is_published(job_id):
+            return self._put_away(place)
         asked = cancel_asked_for(self._layout, job_id)
         if asked is None and paused_at(self._layout, job_id):
             progress = self._journal.record(job_id)["progress"]
@@ -226,6 +228,20 @@ class Outcome:
             hint = "its manifest says on_interrupt: fail"
             return self.fail(place, BackendError(f"the job was interrupted: {why}", hint=hint), "")
         return self.requeue(place, why)
+
+    def _is_published(self, job_id: str) -> bool:
+        self._journal.forget(job_id)
+        is_done = self._journal.record(job_id)["state"] == State.DONE
+        return is_done and fs.exists(self._layout.home(job_id) / RESULT)
+
+    def _put_away(self, place: Place) -> bool:
+        """Bring the ticket of a job that is done, and that somebody took out of its home, back there."""
+        job_id = place.ticket.job_id
+        if self._moves.finish(place, State.DONE) is None:
+            return self.lose(place)
+        self.close(job_id)
+        _log.warning("%s is done: its ticket lay among the claimed ones, and is back in its home", job_id)
+        return True
 
     def has_ended(self, place: Place) -> bool:
         """Return whether a claimed ticket lies in the job's home: this claim has ended the job."""

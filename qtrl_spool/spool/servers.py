@@ -27,6 +27,8 @@ TIMINGS = ".timings"
 """What ends the name of the file in which a server keeps what it learnt."""
 LEASE_S = 60.0
 """After how long a server that says nothing seems to be dead to those who only look."""
+HEARD_HERE_S = 20.0
+"""After how long that is so of a server whose clock is theirs."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -161,7 +163,12 @@ def _runs_here(beat: Mapping[str, Any]) -> bool:
 
 
 def is_silent(beat: Mapping[str, Any], *, now: datetime, lease_s: float = LEASE_S) -> bool:
-    """Return whether a heartbeat has not changed for a lease, by this machine's clock."""
+    """Return whether a heartbeat has not changed for a lease, by this machine's clock.
+
+    Of a server on this machine, whose clock it is, that is known after `HEARD_HERE_S`.
+    """
+    if beat.get("host") == host.host_name():
+        lease_s = min(lease_s, HEARD_HERE_S)
     try:
         updated = datetime.strptime(str(beat["updated"]), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     except (KeyError, ValueError):

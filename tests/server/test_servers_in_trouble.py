@@ -117,6 +117,23 @@ def test_the_time_in_which_a_server_could_not_look_is_no_proof_of_anothers_death
     assert seen == [[]] * 6 and dead == [["other"]] * 2
 
 
+def test_a_job_that_is_done_does_not_run_again_when_its_ticket_was_put_among_the_claimed_ones(
+    spool: Spool, serve: Serve
+) -> None:
+    server = serve()
+    job = spool.submit(pi_no_pi(0), **paced(0.5, 2))
+    claimed = until(lambda: next(iter((spool.path / "running").glob("*/*.qjob")), None))
+    job.wait(60)
+    server.stop()
+    (job.home / "done.c1.qjob").rename(claimed)
+
+    again = serve()
+    until(lambda: "is back in its home" in again.said())
+
+    assert job.state == "done" and (job.home / "done.c1.qjob").exists()
+    assert [event["event"] for event in job.log()].count("started") == 1
+
+
 # ---------------------------------------------------------------- stopped
 
 
