@@ -172,9 +172,9 @@ def test_a_server_says_that_the_disk_is_full_and_goes_on_when_there_is_room(
     mine = Spool(layout.root)
     server = ServerProcess(mine).ready()
     try:
-        fill(disk, 1)
         hidden = layout.incoming / "50-normal" / ".a.json"
         hidden.write_text(json.dumps({**pi_no_pi(0).to_dict(), "job": {"n_reps": 2}}))
+        fill(disk, 0)
         hidden.rename(hidden.with_name("a.json"))
         until(lambda: "storage trouble" in server.said())
         assert server.process.poll() is None
