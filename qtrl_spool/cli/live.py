@@ -16,11 +16,11 @@ import click
 
 from qtrl_spool import fs
 from qtrl_spool.cli.command import INTERRUPTED
-from qtrl_spool.cli.look import SHOWN, narrow_row, queue_row
+from qtrl_spool.cli.look import SHOWN, narrow_row, queue_row, told_of
 from qtrl_spool.cli.options import Seconds, json_option, opened, spool_option
 from qtrl_spool.cli.say import document, is_terminal
-from qtrl_spool.cli.tables import progress, when
-from qtrl_spool.errors import NotFoundError, StorageError, UsageError
+from qtrl_spool.cli.tables import when
+from qtrl_spool.errors import NotFoundError, StorageError, UsageError, harmless
 from qtrl_spool.job import State
 from qtrl_spool.spool.servers import is_silent
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from qtrl_spool.client import Spool
+    from qtrl_spool.client import Job, Spool
 
 _JOBS = ("", "job", "user", "", "done", "start", "")
 _LEAST = 16
@@ -75,12 +75,12 @@ def watch(job: str, every: float, spool: str) -> int:
     watched = place.job(job)
     data = _Data(place)
     if not is_terminal():
-        Console().print(_sheet(watched.status(), data.of(watched.id)))
+        Console().print(_sheet(watched, watched.status(), data.of(watched.id)))
         return 0
     with suppress(KeyboardInterrupt), Live(auto_refresh=False) as live:
         while True:
             status = watched.status()
-            live.update(_sheet(status, data.of(watched.id)), refresh=True)
+            live.update(_sheet(watched, status, data.of(watched.id)), refresh=True)
             if State(status["state"]).final:
                 return 0 if status["state"] == State.DONE else 1
             time.sleep(every)
@@ -118,14 +118,13 @@ class _Data:
         return self._drawn[job_id][1]
 
 
-def _sheet(status: Mapping[str, Any], plot: str) -> Group:
+def _sheet(watched: Job, status: Mapping[str, Any], plot: str) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    told = [f"{status['name']}  {status['id']}", f"{status['state']}  {progress(status)}".rstrip()]
-    told += [str(status["reason"])] if status.get("reason") else []
-    told += [status["error"]["message"]] if status.get("error") else []
-    return Group(Text("\n".join(told)), Text(plot or "no data yet", style="" if plot else "dim"))
+    said = told_of(watched, status)
+    text = f"{harmless(status['name'])}  {status['id']}\n{harmless(said)}"
+    return Group(Text(text), Text(plot or "no data yet", style="" if plot else "dim"))
 
 
 def _picture(found: Mapping[str, Any], plot: str = "") -> Group:

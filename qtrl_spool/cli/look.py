@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qtrl_spool.cli.options import Count, json_option, opened, spool_option
 from qtrl_spool.cli.say import document, fact, word
-from qtrl_spool.cli.tables import facts, fits, progress, table, when
+from qtrl_spool.cli.tables import facts, fits, progress, shortened, table, when
 from qtrl_spool.cli.words import clock, interval, lasting, sentence, why, zone
 from qtrl_spool.errors import UsageError
 from qtrl_spool.job import State, is_id
 from qtrl_spool.spool.eligible import waits_apart
 from qtrl_spool.spool.servers import is_silent, silence
 
+if TYPE_CHECKING:
+    from qtrl_spool.client import Job
+
 QUEUE_HEADINGS = ("PLACE", "JOB", "NAME", "USER", "PRIORITY", "STATE", "DONE", "START", "WHY")
 _NARROW = ("PLACE", "JOB", "USER", "STATE", "DONE")
 _DATE = len("20261123-101530-")
+_SHORT_ID, _SHORT_USER = 20, 12
+"""In 80 columns the expected start and the reason must have room, too."""
+_LONG_ID, _LONG_NAME = 68, 40
 SHOWN = 100
 _JOBS = ("JOB", "STATE", "USER", "PRIORITY", "ACCEPTED", "FINISHED", "WHY")
 
@@ -83,8 +89,9 @@ def queue_table(rows: list[tuple[object, ...]]) -> str:
 def narrow_row(row: tuple[object, ...]) -> tuple[object, ...]:
     """Return the cells of a job for a narrow terminal: without date, name, priority and interval."""
     place, job_id, _, user, _, state, done, start, reason = row
-    short_id = str(job_id)[_DATE:] if is_id(str(job_id)) else job_id
-    return place, short_id, user, state, done, str(start or "").partition(" (")[0], reason
+    short_id = shortened(str(job_id)[_DATE:] if is_id(str(job_id)) else str(job_id), _SHORT_ID)
+    short_user = shortened(str(user or ""), _SHORT_USER)
+    return place, short_id, short_user, state, done, str(start or "").partition(" (")[0], reason
 
 
 def queue_row(record: Mapping[str, Any]) -> tuple[object, ...]:
@@ -96,7 +103,7 @@ def queue_row(record: Mapping[str, Any]) -> tuple[object, ...]:
     return (
         "now" if is_running else _place(record),
         record["id"],
-        record["name"],
+        shortened(str(record["name"] or ""), _LONG_NAME),
         record["user"],
         record["priority"],
         record["phase"] or record["state"],
@@ -116,7 +123,7 @@ def _place(record: Mapping[str, Any]) -> object:
 def _arriving_row(drop: Mapping[str, str]) -> tuple[object, ...]:
     folder, _, name = drop["drop"].rpartition("/")
     number = folder.partition("-")[0]
-    return (None, name, None, None, number, "incoming", None, None, drop["reason"])
+    return (None, shortened(name, _LONG_ID), None, None, number, "incoming", None, None, drop["reason"])
 
 
 @click.command()
@@ -131,8 +138,7 @@ def status(job: str, spool: str, as_json: bool) -> None:
         document(record)
         return
     error, now = record["error"] or {}, datetime.now(UTC)
-    is_over = State(record["state"]).final
-    fact(sentence(record, now, None if is_over else found.as_of(), is_served=is_over or found.is_served()))
+    fact(told_of(found, record))
     fact(
         facts(
             {
@@ -160,6 +166,13 @@ def status(job: str, spool: str, as_json: bool) -> None:
             }
         )
     )
+
+
+def told_of(job: Job, record: Mapping[str, Any]) -> str:
+    """Return where a job is, in a sentence; with no server running, as of when."""
+    is_over = State(record["state"]).final
+    as_of, is_served = (None, True) if is_over else (job.as_of(), job.is_served())
+    return sentence(record, datetime.now(UTC), as_of, is_served=is_served)
 
 
 @click.command()

@@ -36,6 +36,14 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join([click.style(text[0], bold=True), *text[1:]])
 
 
+def shortened(text: str, most: int) -> str:
+    """Return a text of at most so many characters; of a longer one the middle is left out."""
+    if len(text) <= most:
+        return text
+    tail = (most - 1) // 2
+    return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
+
+
 def fits(text: str) -> bool:
     """Return whether nobody would have to look past the edge of a terminal; a pipe has none."""
     if not is_terminal():

@@ -23,6 +23,7 @@ from qtrl_spool.config import variables as names
 from qtrl_spool.config.documents import canonical, parse_documents, raise_all
 from qtrl_spool.config.merge import MOST_PROBLEMS, merged, parse_patch, same, without
 from qtrl_spool.config.patches import stacked
+from qtrl_spool.config.shapes import Problem
 from qtrl_spool.config.tree import (
     Key,
     New,
@@ -213,15 +214,35 @@ class Configuration:
 
     def _check(self, old: Configuration | None) -> None:
         """Validate what differs from `old`; a patch may not say names that stand for nothing."""
+        found = validate(self._effective, old._effective if old else None, self.unresolved)
         problems = [
             self._located(each.path, each.message, each.hint, of_key=each.of_key)
-            for each in validate(self._effective, old._effective if old else None, self.unresolved)
+            for each in (found if old is None else self._at_variables(list(found), old))
         ]
         if old is not None:
             for path, each in self.unresolved.items():
                 if path not in old.unresolved and not same(self._raw.get(join_path(path)), old.get_raw(path)):
                     problems.append(self._located(path, self._why_unresolved(each), self._near_name(each)))
         raise_all(problems)
+
+    def _at_variables(self, found: Iterable[Problem], old: Configuration) -> Iterator[Problem]:
+        """Yield problems; what a changed variable spoils, however often, is told once, at the variable."""
+        told = {each.path for each in found}
+        spoilt: dict[Path, list[Problem]] = {}
+        for each in found:
+            name = self.get_raw(each.path)
+            if each.of_key or not isinstance(name, str) or not self._has_changed(name, old):
+                yield each
+            else:
+                spoilt.setdefault((VARIABLES, *split_path(name)), []).append(each)
+        for path, uses in spoilt.items():
+            if path not in told:
+                many = f"{len(uses)} places, such as " if len(uses) > 1 else ""
+                yield Problem(path, uses[0].message, f"it is used at {many}{join_path(uses[0].path)}")
+
+    def _has_changed(self, name: str, old: Configuration) -> bool:
+        """Return whether a text is the name of a variable that is another one than it was."""
+        return name in self._table and not same(self._table[name], old._table.get(name))
 
     def get_raw(self, path: Path) -> Any:
         """Return what is written at `path`, or None."""

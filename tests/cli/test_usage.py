@@ -424,6 +424,10 @@ def test_the_status_of_a_job_that_is_not_accepted_says_whose_it_is_and_that_no_s
     assert "queued: not yet accepted (no server is running)" in run("status", submitted).out
 
 
+def test_watch_says_of_a_waiting_job_what_status_says(run: Run, submitted: str) -> None:
+    assert "queued: not yet accepted (no server is running)" in run("watch", submitted).out
+
+
 @pytest.mark.parametrize("change", [str.upper, str.title, lambda job_id: job_id[-5:].upper()])
 def test_a_job_is_named_in_any_letter_case(run: Run, submitted: str, change: Callable[[str], str]) -> None:
     assert run("status", change(submitted), "--json").facts["id"] == submitted
