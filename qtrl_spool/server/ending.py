@@ -52,6 +52,11 @@ class Cause:
     error: QtrlSpoolError | None = None
     details: str = ""
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the job ends with it, or begins anew, rather than being put back with what it measured."""
+        return self.kind in {Kind.CANCELLED, Kind.FAILED}
+
 
 def making_way(mine: Ticket, other: Ticket, ran_s: float, settings: Settings) -> Cause | None:
     """Return why the job that acquires should pause for one that is ready; None if it should go on.

@@ -378,8 +378,8 @@ class Server:
             is_late = time.monotonic() - self._stop_asked_at > _STOP_GRACE_S
             self._pipeline.stop(at_once=is_late or self._stops > 1)
 
-    def _park_running(self, job_id: str, why: str) -> bool:
-        return self._pipeline.park(job_id, why)
+    def _park_running(self, job_id: str, why: str, note: Callable[[], object]) -> bool:
+        return self._pipeline.park(job_id, why, note)
 
     def _cancel_running(self, job_id: str, why: str, at_once: bool) -> None:
         self._pipeline.cancel(job_id, why, at_once)

@@ -114,15 +114,8 @@ class Pipeline:
         """What the storage refused to one of the stages."""
 
     def _new_acquiring(self) -> Acquiring:
-        return Acquiring(
-            self._make_backend,
-            self._layout,
-            self._journal,
-            self._moves,
-            self._server,
-            self._reports,
-            self._finishing.offer_partial,
-        )
+        where = self._layout, self._journal, self._moves, self._server
+        return Acquiring(self._make_backend, *where, self._reports, self._finishing.offer_partial)
 
     # ------------------------------------------------------------ life
 
@@ -187,11 +180,17 @@ class Pipeline:
             if self._now is not None and self._now.order is order:
                 self._acquiring.abort()
 
-    def park(self, job_id: str, why: str) -> bool:
-        """Stop a job of ours after its batch, to be held; False if it has measured all and ends anyway."""
-        order = self._order_of(job_id)
-        if order is None or job_id in self._written or not fs.exists(order.place.path):
+    def park(self, job_id: str, why: str, note: Callable[[], object]) -> bool:
+        """Stop a job of ours after its batch, to be held; False if it has measured all and ends anyway.
+
+        `note` is called before: a job that has stopped already, but for its end, is held by it.
+        """
+        self._hear()
+        order, cause = self._order_of(job_id), self._causes.get(job_id)
+        is_ending = cause.is_final if cause and job_id in self._keeping else job_id in self._written
+        if order is None or is_ending or not fs.exists(order.place.path):
             return False
+        note()
         self._causes.setdefault(job_id, Cause(Kind.HELD, why))
         order.halt.set()
         return True

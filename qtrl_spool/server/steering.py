@@ -65,8 +65,8 @@ class Steering:
     stop_running:
         Called with a job id, why, and whether at once, to stop the job that this server runs.
     park_running:
-        Called with a job id and why, to stop the job that this server runs after its batch, to be held;
-        False if it has measured all and ends anyway.
+        Called with a job id, why, and what notes it before, to stop the job that this server runs after its
+        batch, to be held; False if it has measured all and ends anyway.
     was_renamed:
         Whether a path was seen to be renamed in: such a request is whole.
     """
@@ -81,7 +81,7 @@ class Steering:
         server: str,
         store: ConfigStore,
         stop_running: Callable[[str, str, bool], None],
-        park_running: Callable[[str, str], bool],
+        park_running: Callable[[str, str, Callable[[], object]], bool],
         was_renamed: Callable[[Path], bool],
     ) -> None:
         self._layout = layout

@@ -44,7 +44,8 @@ class JobVerbs:
     stop_running:
         Called with a job id, why, and whether at once, to stop the job that this server runs.
     park_running:
-        Called with a job id and why, to stop it after its batch, to be held; False if it ends anyway.
+        Called with a job id, why, and what notes it before, to stop it after its batch, to be held; False if
+        it ends anyway.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class JobVerbs:
         server: str,
         editing: Editing,
         stop_running: Callable[[str, str, bool], None],
-        park_running: Callable[[str, str], bool],
+        park_running: Callable[[str, str, Callable[[], object]], bool],
     ) -> None:
         self._layout = layout
         self._journal = journal
@@ -143,10 +144,13 @@ class JobVerbs:
                 f"{job_id} is in its last batch and ends with it", hint="wait for its end, or cancel it"
             )
         said = said_of({note["hold"]: {"by": note["held_by"], "why": note["why"]}})
-        if hold_asked_for(self._layout, job_id, claim) is None:
-            if not self._park_running(job_id, said or ""):
-                raise UsageError(f"{job_id} has measured all and ends now", hint="wait for its end")
-            self._journal.note(job_id, claim, "holding", reason=f"after its batch, {said}", **note)
+
+        def note_it() -> None:
+            if hold_asked_for(self._layout, job_id, claim) is None:
+                self._journal.note(job_id, claim, "holding", reason=f"after its batch, {said}", **note)
+
+        if not self._park_running(job_id, said or "", note_it):
+            raise UsageError(f"{job_id} has measured all and ends now", hint="wait for its end")
         return f"{job_id} is held after its batch, and goes on from there when it is released"
 
     def _release_running(self, place: Place, asked: Asked) -> str:

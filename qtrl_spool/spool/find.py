@@ -37,6 +37,7 @@ __all__ = [
 
 NOT_YET = "not yet accepted"
 _SHOWN = 5
+_LOOKS = 3
 
 
 def job_id(layout: Layout, text: str) -> str:
@@ -158,23 +159,33 @@ def as_of(layout: Layout) -> str | None:
 def bare_status(layout: Layout, full_id: str) -> dict[str, Any]:
     """Return a job's status record as it is, without its place: what is enough to know its state.
 
+    A drop that one server takes over from another during the look is met by the next one.
+
     Raises
     ------
     NotFoundError
         If there is no such job.
     """
-    record = read_status(layout, full_id)
-    if record is not None:
-        return record
-    waiting = next((priority for each, priority in unaccepted(layout) if each == full_id), None)
-    record = read_status(layout, full_id)
-    if record is None and waiting is None:
-        raise NotFoundError(f"there is no job {full_id!r} in {layout.root}")
-    return record or {
-        **blank_record(full_id, _name_in(full_id)),
-        "priority": waiting,
-        **_by_its_drop(layout, full_id),
-    }
+    for _ in range(_LOOKS):
+        record = read_status(layout, full_id)
+        if record is not None:
+            return record
+        waiting = next((priority for each, priority in unaccepted(layout) if each == full_id), None)
+        record = read_status(layout, full_id)
+        if record is not None:
+            return record
+        if waiting is not None:
+            blank = blank_record(full_id, _name_in(full_id))
+            return {**blank, "priority": waiting, **_by_its_drop(layout, full_id)}
+    raise NotFoundError(f"there is no job {full_id!r} in {layout.root}")
+
+
+def _known_status(layout: Layout, full_id: str) -> dict[str, Any] | None:
+    """Return `bare_status`, or None if the job is gone: its drop may be taken back at any time."""
+    try:
+        return bare_status(layout, full_id)
+    except NotFoundError:
+        return None
 
 
 def _by_its_drop(layout: Layout, full_id: str) -> dict[str, Any]:
@@ -250,11 +261,11 @@ def jobs(
         At most so many.
     """
     wanted = {"state": state, "user": user, "name": name}
-    records = (bare_status(layout, full_id) for full_id in _newest_first(layout, since))
+    records = (_known_status(layout, full_id) for full_id in _newest_first(layout, since))
     fitting = (
         record
         for record in records
-        if all(value is None or record[key] == value for key, value in wanted.items())
+        if record is not None and all(value is None or record[key] == value for key, value in wanted.items())
     )
     return _with_places(layout, list(islice(fitting, limit)))
 

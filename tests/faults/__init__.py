@@ -15,6 +15,7 @@
     powercut.py   the storage forgets what was not synced
     images.py     block devices that reorder and tear what was not flushed
     hardship.py   full disks, no inodes, read-only, clocks that are hours off, partitions, samba
+    holding.py    a hold that is asked for while a server stops
     machine.py    the whole protocol against a plain model
     mutants.py    the protocol with one of its parts taken out, which must be noticed
 

@@ -19,7 +19,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from tests.fuzz.__main__ import TARGETS, fuzz
 
-from . import beds, forked, hardship, images, machine, powercut, spools, storm, sweep
+from . import beds, forked, hardship, holding, images, machine, powercut, spools, storm, sweep
 from .tally import Tally
 
 
@@ -54,6 +54,13 @@ def shifted_clocks(options: argparse.Namespace, work: Path) -> Tally:
     spools.template(work / "clocks", lease_s=12.0)
     return _one_by_one(
         options.n, lambda n: hardship.shifted_clocks(work / "clocks", *beds.folders(work, f"clocks-{n}"))
+    )
+
+
+def late_holds(options: argparse.Namespace, work: Path) -> Tally:
+    """Ask n times for a hold while a server stops."""
+    return _one_by_one(
+        options.n, lambda n: holding.held_while_stopping(work / "template", *beds.folders(work, f"hold-{n}"))
     )
 
 
@@ -123,6 +130,7 @@ TRIALS = {
     "stories": stories,
     "hardship": hardships,
     "shifted-clocks": shifted_clocks,
+    "late-hold": late_holds,
     "fuzz": fuzzed,
 }
 _AT_ONCE = 200

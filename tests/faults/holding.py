@@ -1,0 +1,62 @@
+"""A hold that is asked for while a job that stopped is still being written: it counts.
+
+The server is told to end while the job acquires, and the storage refuses the partial result, so that the job
+is neither running nor back in the queue for as long as that lasts. Then somebody asks for a hold.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from qtrl_spool import Spool
+from qtrl_spool.experiments import pi_no_pi
+from qtrl_spool.spool import requests
+from qtrl_spool.spool.layout import Layout
+
+from . import forked
+from .beds import until
+from .injector import Fault, Injector, Wire
+from .promise import status
+from .scenarios import Ends, broken
+from .tally import Tally
+
+_PARTIAL = "partial.h5"
+_DEADLINE_S = 60.0
+
+
+class _NoPartial(Injector):
+    """Refuses whatever would make a partial result."""
+
+    def call(self, name: str, what: str, real: Callable[[], Any]) -> Any:
+        return super().call(name, what, real) if _PARTIAL in what else real()
+
+
+def held_while_stopping(template: Path, work: Path) -> Tally:
+    """Ask for a hold in that moment; return what came of it."""
+    root, log, wire = work / "spool", work / "server.log", Wire()
+    shutil.copytree(template, root)
+    layout, config = Layout.of(root), {"simulator": {"batch_s": 0.1}}
+    job = Spool(root).submit(pi_no_pi(0), config, check=False, n_reps=2, n_batches=500).id
+
+    def serving() -> int:
+        _NoPartial(root, Fault(1, errno.ENOSPC, lasting=True), wire).install()
+        return forked.serve_here(root, drain=False)
+
+    server = forked.fork(serving, log)
+    until(lambda: status(root, job).get("phase") == "acquiring", _DEADLINE_S)
+    os.kill(server, signal.SIGTERM)
+    until(lambda: wire.what, _DEADLINE_S)
+    requests.send(layout, {"hold": job}, "request.yaml")
+    until(lambda: requests.answer(layout, "request.yaml"), _DEADLINE_S)
+    wire.heal()
+    how = forked.ended(server, _DEADLINE_S)
+    answer = requests.answer(layout, "request.yaml") or {}
+    wrong = [] if answer.get("ok") else [f"the hold was answered with {answer}"]
+    wrong += [] if how == 0 else [f"the server ended with {how}: {log.read_text()[-800:]}"]
+    return broken(root, Ends({job: "held"}, drain=False)) + Tally("a late hold", 1, stuck=tuple(wrong))
