@@ -32,10 +32,13 @@ class Syncs:
     ----------
     durable:
         False (``durability: fast``) notes nothing, so that a commit costs nothing.
+    meanwhile:
+        Called after each sync of a commit: what must not wait for many of them.
     """
 
-    def __init__(self, *, durable: bool = True) -> None:
+    def __init__(self, *, durable: bool = True, meanwhile: Callable[[], None] = lambda: None) -> None:
         self._durable = durable
+        self._meanwhile = meanwhile
         self._files: list[tuple[int, Path]] = []
         self._renames: list[tuple[Path, Path]] = []
         self._folders: dict[Path, None] = {}
@@ -77,7 +80,7 @@ class Syncs:
             fs.put_in_place(*self._renames[0])
             del self._renames[0]
         folders, self._folders = list(self._folders), {}
-        _for_each(_sync_folder, folders)
+        _for_each(_sync_folder, folders, self._meanwhile)
 
     def forget(self) -> None:
         """Let go of what was noted and not committed."""
@@ -91,7 +94,7 @@ class Syncs:
     def _sync_files(self) -> None:
         files, self._files = self._files, []
         try:
-            _for_each(_sync_file, files)
+            _for_each(_sync_file, files, self._meanwhile)
         finally:
             for descriptor, _ in files:
                 os.close(descriptor)
@@ -108,7 +111,7 @@ def _sync_folder(folder: Path) -> None:
         fs.sync_folder(folder)
 
 
-def _for_each(sync: Callable[[_T], None], what: Sequence[_T]) -> None:
+def _for_each(sync: Callable[[_T], None], what: Sequence[_T], meanwhile: Callable[[], None]) -> None:
     """Sync several at a time where there are many: a journal takes them together, a share waits for each.
 
     All are tried, then the first trouble is raised.
@@ -116,7 +119,9 @@ def _for_each(sync: Callable[[_T], None], what: Sequence[_T]) -> None:
     if len(what) < _MANY:
         for each in what:
             sync(each)
+            meanwhile()
         return
     with ThreadPoolExecutor(_AT_A_TIME) as threads:
         for done in [threads.submit(sync, each) for each in what]:
             done.result()
+            meanwhile()

@@ -356,9 +356,9 @@ class Configuration:
 
     def dump(self) -> str:
         """Return all effective documents as one YAML text."""
-        from qtrl_spool.config.edit import dump_yaml
+        from qtrl_spool.config.edit import dump_documents
 
-        return dump_yaml(self._effective)
+        return dump_documents(self._effective)
 
     def files(self) -> dict[str, str]:
         """Return the default, without what was merged, as YAML files by name: those it was read from."""

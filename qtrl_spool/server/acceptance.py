@@ -120,7 +120,7 @@ class Acceptance:
         self._server = server
         self._limits = limits
         self._default = default
-        self._syncs = Syncs(durable=durable)
+        self._syncs = Syncs(durable=durable, meanwhile=meanwhile)
         self._journal = journal.with_syncs(self._syncs)
         self._last_order = 0
 

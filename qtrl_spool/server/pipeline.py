@@ -224,7 +224,7 @@ class Pipeline:
         while self._said:
             self._act(self._said[0])
             self._said.popleft()
-            self._choose()
+            self._choose_anew()
         for stage in (self._preparing, self._acquiring, self._finishing):
             if not stage.alive and not stage.ending.is_set():
                 raise InternalError(
@@ -234,6 +234,11 @@ class Pipeline:
     def look_up(self) -> None:
         """Choose again in the midst of other work, so that the instrument finds its next job; never fails."""
         with suppress(StorageError):  # the next step meets it again, and tells
+            self._choose_anew()
+
+    def _choose_anew(self) -> None:
+        """Choose again if a stage said something, or has nothing to do: looking costs some milliseconds."""
+        if self._slot.order is None or not self._reports.is_heard:
             self._choose()
 
     def _give_back_strays(self) -> None:

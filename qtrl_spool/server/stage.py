@@ -83,6 +83,11 @@ class Reports:
         self._said.put(report)
         self._wake()
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether nothing was said since it was last asked for."""
+        return self._said.empty()
+
     def take(self) -> list[Report]:
         """Return what was said since it was last asked for."""
         taken = []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from qtrl_spool.config.edit import dump_yaml, edited_text
+from qtrl_spool.config.edit import dump_documents, dump_yaml, edited_text
 from qtrl_spool.config.merge import merged, parse_patch, same
 from qtrl_spool.config.tree import Tree, freeze, leaves
 from qtrl_spool.config.yaml12 import parse_yaml
@@ -157,3 +158,23 @@ def test_each_value_of_the_lab_can_be_changed_alone(lab_config: Path) -> None:
     for path, value in leaves(old):
         new = edited_text(text, "x", old, merged(old, {"/".join(map(str, path)): "changed"}))
         assert len(changed_lines(text, new)) == 2, (path, value)
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {},
+        {"a": {}},
+        {"a": 1, "b": {"c": 1, "d": {"e": [1, 2.0, None]}, "f": {}, "g": []}},
+        {"a b": {"on": True, "1": "1e9", "long": "word " * 60, "ü: {x}": {"*": [{"k": [[]]}]}}},
+    ],
+)
+def test_documents_dumped_entry_by_entry_are_those_dumped_at_once(tree: dict[str, Any]) -> None:
+    for _ in range(2):
+        assert dump_documents(Tree(tree)) == dump_yaml(Tree(tree))
+
+
+def test_a_value_that_only_looks_the_same_is_dumped_anew() -> None:
+    assert [dump_documents(Tree({"a": {"b": each}})) for each in (1, 1.0, True, "1")] == [
+        f"a:\n  b: {each}\n" for each in ("1", "1.0", "true", "'1'")
+    ]
