@@ -16,8 +16,8 @@ import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from qtrl_spool.bundle.limits import Limits
-from qtrl_spool.bundle.names import check_path, folded, is_ignored, printable
+from qtrl_spool.bundle.limits import Limits, or_raise
+from qtrl_spool.bundle.names import SHORT_LIST, check_path, folded, is_ignored, printable
 from qtrl_spool.errors import BundleError, UnfinishedError
 
 if TYPE_CHECKING:
@@ -117,15 +117,21 @@ def _check_directory(data: bytes, where: str, limits: Limits) -> None:
     disks, n_entries, length, offset = found
     if disks or n_entries == 0xFFFF or 0xFFFFFFFF in {length, offset}:
         raise BundleError("the archive is a split or a ZIP64 one", where=where, hint=_REPACK)
-    if n_entries > limits.max_members or length // _ENTRY_BYTES > 64 * limits.max_members:
+    if n_entries > limits.max_members:
         raise _too_many(where, limits)
+    if length // _ENTRY_BYTES > 64 * limits.max_members:
+        raise BundleError(
+            f"the archive's list of files has {length} bytes: a name is far too long",
+            where=where,
+            hint=or_raise("max_members", f"name the files as a bundle does: {SHORT_LIST}"),
+        )
 
 
 def _too_many(where: str, limits: Limits) -> BundleError:
     return BundleError(
         f"the archive holds more than {limits.max_members} files",
         where=where,
-        hint="a bundle needs at most three; drop one bundle for each job",
+        hint=or_raise("max_members", "a bundle needs at most three; drop one bundle for each job"),
     )
 
 
@@ -210,11 +216,12 @@ def _read(archive: ZipFile, entry: ZipInfo, room: int, where: str, limits: Limit
 
 def _too_large(entry: ZipInfo, room: int, ratio_room: int, where: str, limits: Limits) -> BundleError:
     if ratio_room < room:
-        rule = f"to more than {limits.max_ratio} times its size"
+        limit, rule = "max_ratio", f"to more than {limits.max_ratio} times its size"
     else:
+        limit = "max_unpacked_bytes"
         rule = f"beyond the {limits.max_unpacked_bytes} bytes that a bundle may hold"
     return BundleError(
         f"the member {printable(entry.orig_filename)!r} unpacks {rule}",
         where=where,
-        hint="write sweeps as {sweep: …}, {linspace: …}; or the admin raises the limits in spool.yaml",
+        hint=or_raise(limit, "write sweeps as {sweep: …}, {linspace: …}"),
     )

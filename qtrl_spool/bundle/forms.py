@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qtrl_spool.bundle.archive import pack_members, read_members
-from qtrl_spool.bundle.limits import Limits
+from qtrl_spool.bundle.limits import Limits, or_raise
 from qtrl_spool.bundle.manifest import Manifest
 from qtrl_spool.bundle.names import SHORT_LIST, is_ignored, member_of, printable, shown
 from qtrl_spool.bundle.patchtext import dump_patch
@@ -88,7 +88,7 @@ def unpack(data: bytes, limits: Limits | None = None, where: str = "bundle") -> 
         If it breaks a rule.
     """
     limits = limits or Limits()
-    _check_size(len(data), where, limits)
+    _check_size(len(data), where, "max_bytes", limits.max_bytes)
     return from_members(read_members(data, where, limits), limits, where)
 
 
@@ -102,7 +102,8 @@ def from_members(members: Mapping[str, bytes], limits: Limits | None = None, whe
     """
     limits = limits or Limits()
     names = _roles([name for name in members if not is_ignored(name)], where)
-    _check_size(sum(len(members[name]) for name in names.values()), where, limits, limits.max_unpacked_bytes)
+    n_bytes = sum(len(members[name]) for name in names.values())
+    _check_size(n_bytes, where, "max_unpacked_bytes", limits.max_unpacked_bytes)
     if "sequence" not in names:
         raise BundleError("the bundle has no sequence.json", where=where, hint=f"it must hold {SHORT_LIST}")
     texts = {role: decode(members[name], f"{where}/{name}") for role, name in names.items()}
@@ -197,17 +198,22 @@ def _parse(text: str, name: str, where: str, limits: Limits) -> Any:
     _check_yaml_size(text, where, limits)
     from qtrl_spool.config import yaml12
 
-    most = yaml12.Limits(limits.max_yaml_bytes, limits.max_depth, limits.max_yaml_bytes)
+    most = yaml12.Limits(
+        limits.max_yaml_bytes,
+        limits.max_depth,
+        limits.max_yaml_bytes,
+        if_deep=or_raise("max_depth", "a sequence needs fewer than ten"),
+        if_many=or_raise("max_yaml_bytes", "write sweeps as {sweep: …}, and few aliases"),
+    )
     return yaml12.parse_yaml(text, where, limits=most)
 
 
-def _check_size(n_bytes: int, where: str, limits: Limits, most: int | None = None) -> None:
-    most = most or limits.max_bytes
+def _check_size(n_bytes: int, where: str, limit: str, most: int) -> None:
     if n_bytes > most:
         raise BundleError(
             f"the drop has {n_bytes} bytes, more than the {most} that it may have",
             where=where,
-            hint="write sweeps as {sweep: …}; or the admin raises limits: max_bytes in spool.yaml",
+            hint=or_raise(limit, "write sweeps as {sweep: …}"),
         )
 
 
@@ -216,7 +222,7 @@ def _check_yaml_size(text: str, where: str, limits: Limits) -> None:
         raise BundleError(
             f"the YAML has {len(text)} characters, more than the {limits.max_yaml_bytes} that are read",
             where=where,
-            hint="write it as JSON, or submit it from Python; or the admin raises limits: max_yaml_bytes",
+            hint=or_raise("max_yaml_bytes", "write it as JSON, or submit it from Python"),
         )
 
 
@@ -239,7 +245,7 @@ def _checked_sequence(tree: Any, where: str, limits: Limits, *, from_yaml: bool)
         raise BundleError(
             f"the sequence has {len(appends)} appends, more than the {limits.max_appends} that it may have",
             where=where,
-            hint="write sweeps as {sweep: …}; or the admin raises limits: max_appends in spool.yaml",
+            hint=or_raise("max_appends", "write sweeps as {sweep: …}"),
         )
     return sequence
 

@@ -16,6 +16,11 @@ from qtrl_spool.errors import ConfigError, did_you_mean
 _KIB, _MIB = 1024, 1024 * 1024
 
 
+def or_raise(limit: str, instead: str) -> str:
+    """Return the remedy of what is beyond a limit: what to do instead, and the limit's name."""
+    return f"{instead}; or an admin raises limits: {limit} in spool.yaml"
+
+
 @dataclass(frozen=True)
 class Limits:
     """What one drop may hold, and one user may hand in; every value is a count or a number of bytes.

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from qtrl_spool.bundle.limits import Limits
+from qtrl_spool.bundle.limits import Limits, or_raise
 from qtrl_spool.bundle.names import printable, shown
 from qtrl_spool.errors import BundleError, UnfinishedError
 
@@ -82,7 +82,7 @@ def parse_json(text: str, where: str, limits: Limits) -> Any:
         raise BundleError(
             f"the text holds more than {limits.max_values} values",
             where=where,
-            hint="write sweeps as {sweep: …}; or the admin raises limits: max_values in spool.yaml",
+            hint=or_raise("max_values", "write sweeps as {sweep: …}"),
         )
     hooks = _Hooks(where)
     try:
@@ -155,7 +155,7 @@ def _too_deep(where: str, limits: Limits) -> BundleError:
     return BundleError(
         f"lists or mappings are nested more than {limits.max_depth} deep",
         where=where,
-        hint="a sequence needs fewer than ten",
+        hint=or_raise("max_depth", "a sequence needs fewer than ten"),
     )
 
 

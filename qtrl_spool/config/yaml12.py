@@ -73,11 +73,15 @@ class Limits:
         Of nesting.
     n_nodes:
         Values of all kinds, each alias counted with all that it stands for.
+    if_deep, if_many:
+        What to do about a text that is nested deeper, or has more values.
     """
 
     n_characters: int = 64_000_000
     depth: int = 100
     n_nodes: int = 2_000_000
+    if_deep: str | None = None
+    if_many: str | None = None
 
 
 @dataclass
@@ -121,7 +125,7 @@ def parse_yaml(text: str, name: str, *, document: bool = False, limits: Limits =
     except yaml.reader.ReaderError as error:
         raise ConfigError(f"cannot be read: {error.reason}", where=name) from error
     except yaml.MarkedYAMLError as error:
-        raise _unreadable(text, error) from error
+        raise _unreadable(text, error, limits.if_deep) from error
 
 
 def problem_at(text: str, mark: Any, message: str, *, hint: str | None = None) -> ConfigError:
@@ -136,14 +140,14 @@ def problem_at(text: str, mark: Any, message: str, *, hint: str | None = None) -
     )
 
 
-def _unreadable(text: str, error: yaml.MarkedYAMLError) -> ConfigError:
+def _unreadable(text: str, error: yaml.MarkedYAMLError, if_deep: str | None) -> ConfigError:
     """Return what the parser stumbled over; libyaml wants a blank after a tag, even in ``{…}``."""
     mark = error.problem_mark
     tag = _TAG_BEFORE.search(text[: mark.index]) if mark is not None else None
     if tag is not None and error.context == "while scanning a tag":
         return problem_at(text, mark, f"a blank is missing after {tag[0]}", hint=f"write '{tag[0]} '")
     if error.problem == _TOO_DEEP:
-        return problem_at(text, mark, "nested deeper than this reader goes")
+        return problem_at(text, mark, "nested deeper than this reader goes", hint=if_deep)
     context = f" {error.context}" if error.context else ""
     return problem_at(text, mark, f"this is not YAML:{context} {error.problem}")
 
@@ -213,7 +217,9 @@ class _Reader:
         """Count `n` more values against the limit."""
         self.n_nodes += n
         if self.n_nodes > self.limits.n_nodes:
-            raise self.fail(mark, f"more than {self.limits.n_nodes} values, aliases written out")
+            raise self.fail(
+                mark, f"more than {self.limits.n_nodes} values, aliases written out", self.limits.if_many
+            )
 
     def on_scalar(self, event: Any) -> None:
         """Take a scalar."""
@@ -278,7 +284,8 @@ class _Reader:
         """Open a mapping or a list."""
         self.count(1, event.start_mark)
         if len(self.frames) >= self.limits.depth:
-            raise self.fail(event.start_mark, f"nested deeper than {self.limits.depth} levels")
+            said = f"nested deeper than {self.limits.depth} levels"
+            raise self.fail(event.start_mark, said, self.limits.if_deep)
         is_mapping = isinstance(event, yaml.MappingStartEvent)
         known = _MAPPINGS if is_mapping else _SEQUENCES
         if event.tag not in known and (self.document or event.tag not in _MARKS or event.tag == "!delete"):

@@ -203,7 +203,7 @@ def _look_text(watch: Watch, mode: int) -> Incomplete | Text | Bad:
         )
     with watch.opened() as file:
         age = watch.age(*file.fingerprint)
-        check_size(file.size, watch.limits.max_request_bytes, watch.where)
+        check_size(file.size, watch.limits.max_request_bytes, watch.where, "max_request_bytes")
         _check_own(file, watch.where)
         error = _looks_wrong(file, watch.where)
         if error is not None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from qtrl_spool import fs
 from qtrl_spool.bundle import Bundle, Limits, from_members, from_text, unpack
+from qtrl_spool.bundle.limits import or_raise
 from qtrl_spool.bundle.names import SHORT_LIST, is_ignored, is_member, member_of, printable
 from qtrl_spool.bundle.strict import decode
 from qtrl_spool.errors import BundleError, NotFoundError, UnfinishedError
@@ -207,7 +208,7 @@ def _members(entries: Entries, limits: Limits, where: str) -> Entries:
         raise BundleError(
             f"the folder holds more than {limits.max_members} files",
             where=where,
-            hint="a bundle is one job: drop one folder for each",
+            hint=or_raise("max_members", "a bundle is one job: drop one folder for each"),
         )
     members = {name: facts for name, facts in entries.items() if not is_ignored(name)}
     for name, facts in members.items():
@@ -272,13 +273,13 @@ def check_kind(mode: int, where: str) -> None:
         )
 
 
-def check_size(n_bytes: int, most: int, where: str) -> None:
-    """Refuse what is too large to be read."""
+def check_size(n_bytes: int, most: int, where: str, limit: str = "max_bytes") -> None:
+    """Refuse what is too large to be read, with the name of the limit."""
     if n_bytes > most:
         raise BundleError(
             f"the drop has {n_bytes} bytes, more than the {most} that it may have",
             where=where,
-            hint="write sweeps as {sweep: …}; or the admin raises limits: max_bytes in spool.yaml",
+            hint=or_raise(limit, "write less; sweeps as {sweep: …}"),
         )
 
 

@@ -232,6 +232,47 @@ def test_hostile_yaml_is_refused_with_the_rule(case):
     assert time.perf_counter() - started < 5
 
 
+BEYOND = {
+    "max_bytes": lambda: unpack(zip_of(("sequence.json", SEQUENCE)), Limits(max_bytes=10)),
+    "max_members": lambda: unpack(zip_of(*((f"{n}", b"") for n in range(65)))),
+    "max_ratio": lambda: unpack(
+        zip_of(("sequence.json", SEQUENCE + b" " * 100_000), method=zipfile.ZIP_DEFLATED),
+        Limits(max_bytes=1000),
+    ),
+    "max_unpacked_bytes": lambda: unpack(
+        zip_of(("sequence.json", SEQUENCE + b" " * 100_000)), Limits(max_unpacked_bytes=1000)
+    ),
+    "max_yaml_bytes": lambda: from_text("# " + "x" * 1_100_000, "drop.yaml"),
+    "max_depth": lambda: from_text("[" * 70 + "]" * 70, "drop.json"),
+    "max_values": lambda: from_text("[" + "0," * 1000 + "0]", "drop.json", Limits(max_values=1000)),
+    "max_appends": lambda: from_text(
+        HEAD + '"name":"a","n_elements":1,"appends":[{},{}]}', "a.json", Limits(max_appends=1)
+    ),
+}
+
+
+@pytest.mark.parametrize("limit", BEYOND)
+def test_what_is_beyond_a_limit_is_refused_with_the_limits_name(limit):
+    with pytest.raises(BundleError) as caught:
+        BEYOND[limit]()
+    assert f"an admin raises limits: {limit} in spool.yaml" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"), [(BOMB, "max_yaml_bytes"), ("[" * 70, "max_depth"), ("[" * 20_000, "max_depth")]
+)
+def test_yaml_beyond_a_limit_is_refused_with_the_limits_name(text, limit):
+    with pytest.raises(ConfigError) as caught:
+        from_text(text, "drop.yaml")
+    assert f"an admin raises limits: {limit} in spool.yaml" in caught.value.hint
+
+
+def test_an_archive_with_a_huge_name_is_refused_as_that():
+    with pytest.raises(BundleError, match="a name is far too long") as caught:
+        unpack(zip_of(("x" * 60_000, b"")), Limits(max_members=4))
+    assert "limits: max_members" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("data", "rule"),
     [
