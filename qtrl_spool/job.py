@@ -278,9 +278,10 @@ def blank_record(job_id: str, name: str) -> dict[str, Any]:
 
 
 _WANTS = ("instrument", "after", "not_before")
+_WHOSE = ("name", "user", "owner", "uid", "priority", "submitted")
 _COPIED = {
-    "accepted": ("name", "user", "uid", "priority", "submitted", "config_version", "tags", *_WANTS, "shape"),
-    "rejected": ("name", "user", "uid", "priority", "submitted", "error", "rejected"),
+    "accepted": (*_WHOSE, "config_version", "tags", *_WANTS, "shape"),
+    "rejected": (*_WHOSE, "error", "rejected"),
     "moved": ("priority",),
     "edited": ("name", "config_version", "tags", *_WANTS, "shape"),
     "claimed": ("server",),

@@ -11,7 +11,7 @@ import click
 from qtrl_spool.cli.options import Count, json_option, opened, spool_option
 from qtrl_spool.cli.say import document, fact, word
 from qtrl_spool.cli.tables import facts, fits, progress, shortened, table, when
-from qtrl_spool.cli.words import clock, interval, lasting, sentence, why, zone
+from qtrl_spool.cli.words import clock, interval, lasting, sentence, whose, why, zone
 from qtrl_spool.errors import UsageError
 from qtrl_spool.job import State, is_id
 from qtrl_spool.spool.eligible import waits_apart
@@ -104,7 +104,7 @@ def queue_row(record: Mapping[str, Any]) -> tuple[object, ...]:
         "now" if is_running else _place(record),
         record["id"],
         shortened(str(record["name"] or ""), _LONG_NAME),
-        record["user"],
+        whose(record),
         record["priority"],
         record["phase"] or record["state"],
         progress(record),
@@ -144,7 +144,7 @@ def status(job: str, spool: str, as_json: bool) -> None:
             {
                 "job": record["id"],
                 "name": record["name"],
-                "user": record["user"],
+                "user": whose(record),
                 "state": record["state"],
                 "place": record["place"],
                 "reason": why(record, now),
@@ -237,7 +237,7 @@ def _job_row(record: Mapping[str, Any]) -> tuple[object, ...]:
     return (
         record["id"],
         record["state"],
-        record["user"],
+        whose(record),
         record["priority"],
         when(record["accepted"]),
         when(record["finished"]),

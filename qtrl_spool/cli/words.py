@@ -82,6 +82,12 @@ def why(record: Mapping[str, Any], now: datetime) -> str:
     return said
 
 
+def whose(record: Mapping[str, Any]) -> str | None:
+    """Return whose a job is: ``ada``, or ``ada (bob)`` where its label is not the owner of its file."""
+    user, owner = record.get("user"), record.get("owner")
+    return f"{user} ({owner})" if owner else user
+
+
 def sentence(
     record: Mapping[str, Any], now: datetime, as_of: str | None = None, *, is_served: bool = True
 ) -> str:

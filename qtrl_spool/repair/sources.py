@@ -20,7 +20,7 @@ from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.survey import is_bundle
 
 _ACCEPTED = (
-    *("name", "user", "uid", "priority", "submitted", "config_version", "tags"),
+    *("name", "user", "owner", "uid", "priority", "submitted", "config_version", "tags"),
     *("instrument", "after", "not_before"),
 )
 

@@ -273,7 +273,9 @@ class Acceptance:
         uid = taken.uid if taken.uid is not None else facts.st_uid if facts else -1
         now = datetime.now(UTC)
         dropped = min(_time_of(facts.st_mtime), now) if facts else now
-        return {"uid": uid, "user": label or host.user_name(uid), "submitted": utc(dropped)}
+        owner = host.user_name(uid)
+        known = {"owner": owner} if label and label != owner else {}
+        return {"uid": uid, "user": label or owner, **known, "submitted": utc(dropped)}
 
     def next_order(self) -> int:
         """Return the next order number."""

@@ -31,6 +31,8 @@ SHORT = (
     *("id", "name", "user", "state", "priority", *VARYING, "phase", "progress", "accepted", "started"),
     *("server", "attempt", "claim", "instrument", "after", "not_before"),
 )
+OWNER = "owner"
+"""Only of a job whose label names somebody else than the owner of its file."""
 SECTIONS = ("servers", "running", "queued", "held", "arriving")
 _quoted = json.encoder.encode_basestring
 _LAST_DAY = 1_000_000
@@ -39,8 +41,9 @@ _encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def short(record: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """Return the short record of a job: some keys of its status, `more` before them."""
-    return {key: more[key] if key in more else record.get(key) for key in SHORT}
+    """Return the short record of a job: some keys of its status, `more` before them; `OWNER` if it has."""
+    found = {key: more[key] if key in more else record.get(key) for key in SHORT}
+    return {**found, OWNER: record[OWNER]} if record.get(OWNER) else found
 
 
 def document(sections: Mapping[str, Sequence[Mapping[str, Any]]], **head: Any) -> dict[str, Any]:
@@ -84,7 +87,7 @@ class Card:
     def __init__(self, record: Mapping[str, Any]) -> None:
         first = SHORT.index(VARYING[0])
         self._before = _encoded({key: record[key] for key in SHORT[:first]})[:-1]
-        self._after = _encoded({key: record[key] for key in SHORT[first + len(VARYING) :]})[1:]
+        self._after = _encoded(dict(list(record.items())[first + len(VARYING) :]))[1:]
 
     def line(
         self, place: int | None, ahead: int | None, users: tuple[str, ...], reason: str, etas: str

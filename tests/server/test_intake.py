@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from qtrl_spool import Spool, fs
+from qtrl_spool import Spool, fs, host
 from qtrl_spool.bundle import Limits
+from qtrl_spool.cli.words import whose
 from qtrl_spool.server.box import Box
 from qtrl_spool.server.intake import Intake
 from qtrl_spool.spool import drops
 from qtrl_spool.spool.boxes import look_into
+from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.settings import Settings
 
@@ -70,6 +72,19 @@ def settled(intake: Intake, what: Callable[[], object], n: int = 50) -> None:
         if what():
             return
     raise AssertionError(f"not after {n} scans")
+
+
+# ---------------------------------------------------------------- whose
+
+
+def test_a_label_that_is_not_the_owners_name_stands_beside_it(layout: Layout, intake: Intake) -> None:
+    me = host.user_name(os.getuid())
+    for name, label in (("other", "ada of the old lab"), ("same", me)):
+        drop(layout, f"{name}.json", json.dumps({**SEQUENCE, "job": {"user": label, "name": name}}))
+    settled(intake, lambda: len(queued(layout)) == 2)
+    records = [read_status(layout, each) or {} for each in queued(layout)]
+    assert {each["name"]: each.get("owner") for each in records} == {"other": me, "same": None}
+    assert {whose(each) for each in records} == {f"ada of the old lab ({me})", me}
 
 
 # ---------------------------------------------------------------- boxes

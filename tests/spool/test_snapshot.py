@@ -72,6 +72,12 @@ def test_the_line_of_a_waiting_job_is_its_record_with_the_varying_part_put_in() 
     assert json.loads(made) == {**record(1, 'a "name"'), **more}
 
 
+def test_the_line_of_a_job_with_a_label_names_its_owner_too() -> None:
+    labelled = snapshot.short({**record(1), "user": "root", "owner": "bob"})
+    made = snapshot.Card(labelled).line(1, 0, (), "next", snapshot.NO_ETAS)
+    assert json.loads(made)["owner"] == "bob" and "owner" not in record(1)
+
+
 @pytest.mark.parametrize("ahead", [2, 3, 5_000])
 @pytest.mark.parametrize("users", [(), ("ada",), ('a "name"', "böb", "eve", "joe")])
 def test_the_line_of_a_job_that_only_waits_for_others_says_the_same(
