@@ -2,8 +2,8 @@
 
 The servers are the real modules, `Tickets`, `Outcome`, `Journal`, `recover` and `take_over`, on a real
 folder, in one process: each remembers the claims that it believes to hold, so that one that stands still
-is one that does nothing for a while. The model is a dictionary. A rename may lose its reply, and a server
-may die right after it.
+is one that does nothing for a while. The model is a dictionary. A rename may lose its reply, a server may
+die right after it, and somebody may repair the spool at any time, in the midst of a move, too.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import os
 import shutil
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,14 @@ from hypothesis.stateful import (
 from qtrl_spool import fs
 from qtrl_spool.bundle import pack
 from qtrl_spool.errors import BackendError
-from qtrl_spool.job import State, Ticket
+from qtrl_spool.job import State, Ticket, utc
+from qtrl_spool.repair import FAILED, repair
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.recovery import recover, take_over
-from qtrl_spool.spool import tickets
+from qtrl_spool.spool import servers, tickets
 from qtrl_spool.spool.journal import Journal, claimed_result
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.settings import Settings
 from qtrl_spool.spool.tickets import Place, Tickets
 
 from . import promise
@@ -49,9 +52,10 @@ AT_ONCE = "FAULTS_AT_ONCE"
 BUNDLE: bytes = b""
 """What every job holds; set by `prepare`."""
 TEMPLATE = Path()
+SETTINGS = Settings(durability="fast")
 SERVER = st.sampled_from(NAMES)
 PICK = st.integers(0, 99)
-FAULT = st.sampled_from([None, None, None, "lost", "death", "death later"])
+FAULT = st.sampled_from([None, None, None, "lost", "death", "death later", "repair"])
 
 
 class Died(BaseException):
@@ -138,6 +142,8 @@ class Protocol(RuleBasedStateMachine):
         fault, self.fault = self.fault, None
         if fault == "death later":
             self.fault = "death"
+        if fault == "repair":
+            self._repaired(NAMES)
         if fault == "lost":
             raise FileNotFoundError(2, "no such file or directory", str(source))
         if fault == "death":
@@ -316,6 +322,27 @@ class Protocol(RuleBasedStateMachine):
         heir = self.servers[server]
         take_over(self.layout, heir.outcome_of(dead), dead, server)
         self._given_back(dead)
+
+    @rule(dead=st.sets(SERVER), fault=FAULT)
+    def repair(self, dead: set[str], fault: str | None) -> None:
+        """Somebody repairs the spool beside the servers that live; it may be killed, and is done again."""
+        for name in dead:
+            self.servers[name].forget()
+        self.fault = fault
+        try:
+            self._repaired(set(NAMES) - dead)
+        except Died:
+            self.fault = None
+            self._repaired(set(NAMES) - dead)
+        self.fault = None
+
+    def _repaired(self, living: Iterable[str]) -> None:
+        for name in NAMES:
+            beat = {"name": name, "updated": utc(datetime.now(UTC)), "stopped": name not in living}
+            servers.write_heartbeat(self.layout, beat)
+        assert [
+            each for each in repair(self.layout, SETTINGS, wait=lambda _: None) if each.verdict == FAILED
+        ] == []
 
     def _given_back(self, server: str) -> None:
         for job in self.jobs.values():
