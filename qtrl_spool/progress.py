@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from qtrl_spool.job import State
+from qtrl_spool.spool.moment import is_lost
 
 
 @contextmanager
@@ -52,6 +53,8 @@ def describe(record: Mapping[str, Any]) -> str:
     state, progress = record["state"], record["progress"]
     if state == State.QUEUED and record["place"] is not None:
         return f"queued, place {record['place']}: {record['reason']}"
+    if state == State.RUNNING and is_lost(record):
+        return f"running: {record['reason']}"
     if state == State.RUNNING and record["phase"] == "acquiring":
         return f"acquiring, batch {progress['batch']} of {progress['n_batches']}"
     if state == State.RUNNING:

@@ -15,6 +15,7 @@ from qtrl_spool.cli.words import clock, interval, lasting, sentence, whose, why,
 from qtrl_spool.errors import UsageError
 from qtrl_spool.job import State, is_id
 from qtrl_spool.spool.eligible import waits_apart
+from qtrl_spool.spool.moment import is_lost
 from qtrl_spool.spool.servers import is_silent, silence
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def queue_row(record: Mapping[str, Any]) -> tuple[object, ...]:
         shortened(str(record["name"] or ""), _LONG_NAME),
         whose(record),
         record["priority"],
-        record["phase"] or record["state"],
+        record["state"] if is_lost(record) else record["phase"] or record["state"],
         progress(record),
         clock(record["started"], now, exact=True) if is_running else interval(record, "start", now),
         reason,

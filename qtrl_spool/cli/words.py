@@ -12,6 +12,7 @@ from typing import Any
 
 from qtrl_spool.job import State
 from qtrl_spool.spool.eligible import waits_apart
+from qtrl_spool.spool.moment import is_lost
 from qtrl_spool.spool.standing import listing
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60.0, 3600.0, 86_400.0
@@ -146,6 +147,9 @@ def _expected(record: Mapping[str, Any], now: datetime, do: str = "start") -> st
 
 def _running(record: Mapping[str, Any], now: datetime) -> str:
     done, where = record["progress"], f" on {record['server']}" if record.get("server") else ""
+    if is_lost(record):
+        reached = f"batch {done['batch']} of {done['n_batches']}; " if done.get("n_batches") else ""
+        return f"running{where}: {reached}{record['reason']}"
     if record["phase"] != "acquiring":
         return f"running{where}: {record['phase'] or 'beginning'}"
     parts = [f"batch {done['batch']} of {done['n_batches']}"] if done.get("n_batches") else []

@@ -161,7 +161,8 @@ class Board:
     def _queued(self, beats: Sequence[Mapping[str, Any]], facts: Facts, kept: Mapping[str, str]) -> list[str]:
         """Return the lines of the waiting jobs; where only times have changed, only those are made anew."""
         alive = serving(self._alive(beats), (place.server for place in self._index.running))
-        about = (self._index.version, self._roll.version, alive, facts.pauses, dict(kept))
+        said = facts.pauses, dict(facts.troubles), dict(kept)
+        about = (self._index.version, self._roll.version, alive, said)
         changed = self._foresight.take_changed()
         if about != self._about:
             self._lines = list(self._waiting(Line(alive, keeping(facts)), kept))

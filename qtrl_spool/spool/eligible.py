@@ -10,8 +10,8 @@ Called by: the server's claim, ``queue.json``, ``status`` and ``queue``. Facts c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -65,11 +65,14 @@ class Facts:
         Of the spool.
     is_open:
         Returns whether a job, by its id, has not come to its end yet; what is unknown has.
+    troubles:
+        What the storage refuses to which of the servers, in words.
     """
 
     servers: Mapping[str, str]
     pauses: tuple[Pause, ...] = ()
     is_open: Callable[[str], bool] = lambda job_id: False
+    troubles: Mapping[str, str] = field(default_factory=dict)
 
 
 def why_not(place: Place, record: Mapping[str, Any], *, now: datetime, facts: Facts) -> str | None:
@@ -92,7 +95,10 @@ def why_not(place: Place, record: Mapping[str, Any], *, now: datetime, facts: Fa
 
 
 def keeping(facts: Facts) -> Callable[[str | None], str | None]:
-    """Return what says in words why no job runs that wants an instrument (None: any): no server, a pause."""
+    """Return what says in words why no job runs that wants an instrument (None: any).
+
+    That is: no server, a pause, or storage that fails all servers which would take it.
+    """
 
     def said(instrument: str | None) -> str | None:
         if not facts.servers:
@@ -100,9 +106,17 @@ def keeping(facts: Facts) -> Callable[[str | None], str | None]:
         takers = [name for name, drives in facts.servers.items() if instrument in (None, name, drives)]
         if not takers:
             return f"no server takes instrument {instrument}"
-        return stopped_by(facts.pauses, takers)
+        return stopped_by(facts.pauses, takers) or _failed(facts.troubles, takers)
 
     return said
+
+
+def _failed(troubles: Mapping[str, str], takers: Collection[str]) -> str | None:
+    """Return in words what the storage refuses to all of these servers; None if it serves one of them."""
+    if any(each not in troubles for each in takers):
+        return None
+    said = {troubles[each]: None for each in sorted(takers)}
+    return f"storage trouble: {'; '.join(said)}"
 
 
 def stopped_by(pauses: Iterable[Pause], servers: Iterable[str]) -> str | None:

@@ -10,7 +10,7 @@ for each look would take longer than that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -19,16 +19,18 @@ from typing import Any
 from qtrl_spool.job import State, blank_record, utc
 from qtrl_spool.spool import tickets
 from qtrl_spool.spool.arriving import is_open
-from qtrl_spool.spool.eligible import Facts, keeping, kept, stopped_by
+from qtrl_spool.spool.eligible import Facts, keeping, kept, moment, stopped_by
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.pauses import pauses
-from qtrl_spool.spool.servers import heartbeats, looks_alive
+from qtrl_spool.spool.servers import heartbeats, is_gone, is_silent, looks_alive
 from qtrl_spool.spool.snapshot import ETAS, Snapshot, document, read_snapshot, short
 from qtrl_spool.spool.standing import Line, serving
 from qtrl_spool.spool.tickets import Place
 
 EXACT = 2_000
+LOST = "its server "
+"""Begins the reason of a job that is said to run, and whose server is dead."""
 _Sections = tuple[dict[str, int], dict[str, list[dict[str, Any]]]]
 
 
@@ -48,8 +50,9 @@ class Moment:
         self._now = now
         self.servers = [{**beat, "alive": looks_alive(beat, now=now)} for beat in heartbeats(layout)]
         self.alive = [beat for beat in self.servers if beat["alive"] and not beat.get("standby")]
+        troubled = [{**beat, "trouble": _trouble_of(beat, now)} for beat in self.alive]
         self.snapshot = read_snapshot(layout)
-        self._facts = facts_of(layout, self.alive)
+        self._facts = facts_of(layout, troubled)
 
     @property
     def as_of(self) -> str | None:
@@ -172,10 +175,20 @@ class Moment:
         return {each["id"]: each for each in self._waiting(tickets.queued(self._layout), self._known())}
 
     def foretold(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the status of a running job with when it is expected to end, and since when it runs."""
+        """Return the status of a running job with when it is expected to end, and since when it runs.
+
+        Where its server is dead, the reason says so instead.
+        """
+        lost = self._lost(record.get("server"))
+        if lost is not None:
+            return {**record, **dict.fromkeys(ETAS), "reason": lost}
         told = self.snapshot.record(str(record["id"])) if self.snapshot and self.alive else None
         etas = {key: told.get(key) for key in ETAS} if told else dict.fromkeys(ETAS)
         return {**record, **etas, "progress": {**record["progress"], **self._times(record, etas)}}
+
+    def _lost(self, server: object) -> str | None:
+        beat = next((each for each in self.servers if each["name"] == server), None)
+        return _lost(beat, str(server), [str(each["name"]) for each in self.servers if each["alive"]])
 
     def _times(self, record: Mapping[str, Any], etas: Mapping[str, Any]) -> dict[str, float]:
         times = {"elapsed_s": (record["started"], 1.0), "remaining_s": (etas["eta_finish"], -1.0)}
@@ -188,8 +201,53 @@ class Moment:
 
 def facts_of(layout: Layout, beats: Iterable[Mapping[str, Any]]) -> Facts:
     """Return what decides whether jobs may run, given the heartbeats of those that take jobs."""
+    beats = list(beats)
     servers = {each.name: each.instrument for each in serving(beats, ())}
-    return Facts(servers, pauses(layout), partial(is_open, layout))
+    troubles = {str(beat["name"]): str(beat["trouble"]) for beat in beats if beat.get("trouble")}
+    return Facts(servers, pauses(layout), partial(is_open, layout), troubles)
+
+
+def is_lost(record: Mapping[str, Any]) -> bool:
+    """Return whether a status document says of a running job that its server is dead."""
+    return record["state"] == State.RUNNING and str(record.get("reason") or "").startswith(LOST)
+
+
+def _trouble_of(beat: Mapping[str, Any], now: datetime) -> str | None:
+    """Return what the storage refuses to a server that lives; one that cannot even say so is silent."""
+    said = beat.get("trouble")
+    if said:
+        return str(said)
+    is_mute = is_silent(beat, now=now)
+    return f"server {beat['name']} says nothing since {_heard(beat)}" if is_mute else None
+
+
+def _heard(beat: Mapping[str, Any]) -> str:
+    """Return when a server last said something."""
+    try:
+        return f"{moment(str(beat['updated'])):%Y-%m-%d %H:%M:%S} UTC"
+    except (KeyError, ValueError):
+        return "it was begun"
+
+
+def _lost(beat: Mapping[str, Any] | None, name: str, others: Collection[str]) -> str | None:
+    """Return in words why a job goes no further that a server runs; None as long as that seems to live.
+
+    Parameters
+    ----------
+    beat:
+        What the server last said of itself.
+    name, others:
+        Its name, and those of the servers that seem to live.
+    """
+    if beat is None or beat["alive"]:
+        return None
+    what = f"does not answer since {_heard(beat)}"
+    if beat.get("stopped"):
+        what = "ended"
+    elif is_gone(beat):
+        what = "died"
+    then = "another one takes it over soon" if others else "it goes on when a server is started"
+    return f"{LOST}{name} {what}; {then}"
 
 
 def head_of(facts: Facts) -> dict[str, Any]:
