@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,12 +127,27 @@ def drained(root: Path, log: Path, *, name: str = "lab", deadline_s: float = 60.
 
 def side_by_side(
     trials: Iterable[Callable[[], dict[str, Any]]], work: Path, *, width: int = 6, deadline_s: float = 90.0
-) -> Iterator[dict[str, Any] | None]:
+) -> Generator[dict[str, Any] | None, None, None]:
     """Make trials in children, `width` at a time: most of them wait most of the time.
 
     Yields what each returned, as JSON carries it; None for one that did not end by its deadline or fell over.
+    Those that are under way when this is closed are killed.
     """
-    waiting, running = iter(enumerate(trials)), {}
+    running: dict[int, tuple[Path, float]] = {}
+    try:
+        yield from _reports(iter(enumerate(trials)), running, work, width, deadline_s)
+    finally:
+        for child in running:
+            kill(child)
+
+
+def _reports(
+    waiting: Iterator[tuple[int, Callable[[], dict[str, Any]]]],
+    running: dict[int, tuple[Path, float]],
+    work: Path,
+    width: int,
+    deadline_s: float,
+) -> Iterator[dict[str, Any] | None]:
     while True:
         while len(running) < width and (following := next(waiting, None)) is not None:
             number, trial = following

@@ -8,6 +8,7 @@ next one goes on. Nothing may be lost or be there twice.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import shutil
 import traceback
@@ -208,11 +209,13 @@ def made(template: Path, work: Path, chosen: Iterable[Case], show: Callable[[Tal
     work.mkdir(parents=True, exist_ok=True)
     trials = (_bound(template, work / f"case-{number}", case) for number, case in enumerate(chosen))
     tallies = []
-    for report in forked.side_by_side(trials, work):
-        told = Tally("", 1, stuck=("a trial fell over",)) if report is None else Tally.loads(report["tally"])
-        tallies.append(told)
-        if not show(told):
-            break  # those that are under way end with this process
+    with contextlib.closing(forked.side_by_side(trials, work)) as reports:
+        for report in reports:
+            fell = Tally("", 1, stuck=("a trial fell over",))
+            told = fell if report is None else Tally.loads(report["tally"])
+            tallies.append(told)
+            if not show(told):
+                break
     return total("", tallies)
 
 
