@@ -32,7 +32,7 @@ from qtrl_spool.spool.journal import (
     Journal,
     cancel_asked_for,
     claimed_result,
-    hold_asked_for,
+    holds_asked_for,
     n_attempts,
     n_retries,
     paused_at,
@@ -155,16 +155,18 @@ class Outcome:
         """
         if fs.is_gone(place.path):
             return False
-        if hold_asked_for(self._layout, place.ticket.job_id, place.ticket.claim) is not None:
+        if holds_asked_for(self._layout, place.ticket.job_id, place.ticket.claim):
             return self._moves.hold(place) is not None
         return self._moves.enqueue(place, order=order) is not None
 
     def _note_hold(self, place: Place) -> None:
-        """Note the hold that was asked for while a job ran, once its ticket lies in ``held/``."""
+        """Note the holds that were asked for while a job ran, all at once, when its ticket lies in ``held/``."""
         job_id, claim = place.ticket.job_id, place.ticket.claim
-        asked = hold_asked_for(self._layout, job_id, claim)
-        if asked is not None:
-            self._journal.note(job_id, claim, "held", **asked)
+        asked = holds_asked_for(self._layout, job_id, claim)
+        entries = [self._journal.entry("held", **each) for each in asked.values()]
+        if entries:
+            self._journal.append(job_id, claim, entries)
+            self._journal.absorb(job_id, entries)
 
     def unclaim(self, place: Place) -> bool:
         """Give a job back of which nothing was begun: it was claimed in vain, and no event tells of that."""
@@ -302,8 +304,7 @@ class Outcome:
 
     def _note_repair(self, place: Place, record: dict[str, Any]) -> None:
         job_id, claim = place.ticket.job_id, place.ticket.claim
-        asked = hold_asked_for(self._layout, job_id, claim) if place.state is State.HELD else None
-        if asked is None:
+        if place.state is not State.HELD or not holds_asked_for(self._layout, job_id, claim):
             self._journal.note(job_id, claim, **self._repair(place, record))
             return
         if record["state"] == State.RUNNING:

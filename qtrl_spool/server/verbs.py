@@ -20,7 +20,7 @@ from qtrl_spool.job import ADMINS, OWNERS, State, is_id, said_of
 from qtrl_spool.server.asking import Asked, MovedOnError
 from qtrl_spool.server.editing import Editing
 from qtrl_spool.server.outcome import Outcome
-from qtrl_spool.spool.journal import Journal, hold_asked_for, read_events, read_status
+from qtrl_spool.spool.journal import Journal, holds_asked_for, read_events, read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.orders import Order, between
 from qtrl_spool.spool.tickets import Place, Tickets, find, held, queued, running, turn
@@ -143,10 +143,11 @@ class JobVerbs:
             raise UsageError(
                 f"{job_id} is in its last batch and ends with it", hint="wait for its end, or cancel it"
             )
-        said = said_of({note["hold"]: {"by": note["held_by"], "why": note["why"]}})
+        asked = holds_asked_for(self._layout, job_id, claim)
+        said = said_of(_holds({**asked, note["hold"]: note}))
 
         def note_it() -> None:
-            if hold_asked_for(self._layout, job_id, claim) is None:
+            if note["hold"] not in asked:
                 self._journal.note(job_id, claim, "holding", reason=f"after its batch, {said}", **note)
 
         if not self._park_running(job_id, said or "", note_it):
@@ -157,13 +158,19 @@ class JobVerbs:
         """Take back that a running job shall be parked."""
         job_id, claim = place.ticket.job_id, place.ticket.claim
         self._check_ours(place)
-        hold = hold_asked_for(self._layout, job_id, claim)
-        if hold is None:
-            only(place, "released", State.HELD)
-        elif released_hold({hold["hold"]: hold}, is_admin=asked.is_admin) is None:
-            said = said_of({hold["hold"]: {"by": hold["held_by"], "why": hold["why"]}})
-            raise NotAllowedError(f"{job_id} is to be {said}", hint="an admin can release it")
-        self._journal.note(job_id, claim, "holding", off=True, released_by=asked.user, request=asked.id)
+        holds = _holds(holds_asked_for(self._layout, job_id, claim))
+        if not (asked.again and self._has_ended_one_hold(asked)):
+            if not holds:
+                only(place, "released", State.HELD)
+            kind = released_hold(holds, is_admin=asked.is_admin)
+            if kind is None:
+                raise NotAllowedError(f"{job_id} is to be {said_of(holds)}", hint="an admin can release it")
+            holds.pop(kind)
+            reason = f"after its batch, {said_of(holds)}" if holds else None
+            note = {"hold": kind, "off": True, "released_by": asked.user, "request": asked.id}
+            self._journal.note(job_id, claim, "holding", reason=reason, **note)
+        if holds:
+            return f"{job_id} is still {said_of(holds)} after its batch"
         return f"{job_id} is not held after its batch, and goes on in its turn"
 
     def _check_ours(self, place: Place) -> None:
@@ -201,7 +208,8 @@ class JobVerbs:
     def _has_ended_one_hold(self, asked: Asked) -> bool:
         """Whether this request took away one of two holds before a death: it must not take the other."""
         events = read_events(self._layout, asked.about)
-        return any(each.get("request") == asked.id and each.get("held_still") for each in events)
+        mine = [each for each in events if each.get("request") == asked.id]
+        return any(each.get("held_still") or each.get("off") for each in mine)
 
     # ------------------------------------------------------------ move
 
@@ -300,6 +308,11 @@ def released_hold(holds: object, *, is_admin: bool) -> str | None:
     known = set(holds) if isinstance(holds, dict) else set()
     mine = [kind for kind in (ADMINS, OWNERS) if kind in known and (is_admin or kind == OWNERS)]
     return mine[0] if mine else None
+
+
+def _holds(asked: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return holds that were asked for as a record has them: by whom each is, and why."""
+    return {kind: {"by": each["held_by"], "why": each["why"]} for kind, each in asked.items()}
 
 
 def only(place: Place, participle: str, *states: State) -> None:

@@ -84,13 +84,17 @@ def cancel_asked_for(layout: Layout, job_id: str) -> str | None:
     return str(asked[-1].get("why", "cancelled")) if asked else None
 
 
-def hold_asked_for(layout: Layout, job_id: str, claim: int) -> dict[str, Any] | None:
-    """Return whose hold shall park a running job, and why, if somebody asked for one during that claim."""
-    events = _events_in(layout.home(job_id) / f"events.c{claim}.jsonl")
-    asked = [event for event in events if event["event"] == "holding"]
-    if not asked or asked[-1].get("off"):
-        return None
-    return {key: asked[-1].get(key) for key in ("hold", "held_by", "why", "request")}
+def holds_asked_for(layout: Layout, job_id: str, claim: int) -> dict[str, dict[str, Any]]:
+    """Return the holds that shall park a running job and were asked for during that claim, by their kind."""
+    holds: dict[str, dict[str, Any]] = {}
+    for event in _events_in(layout.home(job_id) / f"events.c{claim}.jsonl"):
+        if event["event"] != "holding":
+            continue
+        if event.get("off"):
+            holds.pop(str(event.get("hold")), None)
+        else:
+            holds[str(event["hold"])] = {key: event.get(key) for key in ("hold", "held_by", "why", "request")}
+    return holds
 
 
 def _claim_of(name: str) -> int:

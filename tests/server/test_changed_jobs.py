@@ -84,7 +84,7 @@ def test_jobs_cannot_wait_in_a_circle(lab_spool: Spool) -> None:
 
     with pytest.raises(ManifestError, match="itself waits for"):
         first.edit(after=[third.id])
-    with pytest.raises(ManifestError, match="itself waits for"):
+    with pytest.raises(ManifestError, match="cannot wait for itself"):
         first.edit(after=[first.id])
 
 
@@ -293,6 +293,32 @@ def test_a_job_that_is_to_be_held_is_told_as_far_as_it_is(spool: Spool, serve: S
     told = job.status()
 
     assert (told["state"], told["progress"]["batch"]) == ("running", 1)
+
+
+def asked_by(spool: Spool, uid: int, text: str) -> None:
+    """Drop a request as another user does."""
+    new = spool.path / "requests" / ".new"
+    new.write_text(text)
+    os.chown(new, uid, -1)
+    new.rename(spool.path / "requests" / "theirs.yaml")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="root is two users")
+def test_the_owner_and_an_admin_hold_a_running_job_each_for_itself(spool: Spool, serve: Serve) -> None:
+    somebody = 12002
+    job = spool.submit(pi_no_pi(0), **slow(batch_s=2, n_batches=9))
+    os.chown(next((spool.path / "incoming").rglob(f"{job.id}.qjob")), somebody, -1)
+    serve().ready()
+    until(lambda: job.status()["phase"] == "acquiring")
+
+    asked_by(spool, somebody, f"{{hold: {job.id}}}")
+    until(lambda: "after its batch" in (job.status()["reason"] or ""))
+    job.hold("the fridge is warm")
+    until(lambda: job.state == "held")
+    job.release()
+
+    assert job.state == "held"
+    assert set(job.status()["holds"]) == {"owner"}
 
 
 def test_a_hold_of_a_job_in_its_last_batch_is_refused(spool: Spool, serve: Serve) -> None:
