@@ -6,11 +6,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from qtrl_spool import host
-from qtrl_spool.spool.servers import silence
+from qtrl_spool.spool.doctor import examine
+from qtrl_spool.spool.layout import make
+from qtrl_spool.spool.servers import silence, write_heartbeat
 from tests.server.support import until
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
@@ -19,7 +23,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ne
 @pytest.fixture
 def child() -> Iterator[subprocess.Popen[bytes]]:
     """Return a process that waits."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-c", "input()", "serve"], stdin=subprocess.PIPE) as process:
         yield process
         process.kill()
 
@@ -40,3 +44,18 @@ def test_a_process_that_is_gone_is_not_frozen(child: subprocess.Popen[bytes]) ->
     child.kill()
     child.wait()
     assert not host.is_frozen(child.pid)
+
+
+def test_the_doctor_tells_a_stopped_server_as_that(child: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    layout = make(tmp_path / "spool", "")
+    beat = {
+        "name": "lab",
+        "host": host.host_name(),
+        "pid": child.pid,
+        "updated": "2026-11-23T10:15:30.000000Z",
+    }
+    write_heartbeat(layout, beat)
+    child.send_signal(signal.SIGSTOP)
+    until(lambda: host.is_frozen(child.pid))
+    found = [each for each in examine(layout, now=datetime.now(UTC)) if each.what == "server lab"]
+    assert found[0].verdict == "wrong" and f"kill -CONT {child.pid}" in found[0].said

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from qtrl_spool import fs, host
 from qtrl_spool.errors import StorageError
+from qtrl_spool.spool.mounts import mount_of
 
 REPAIR = "'qtrl-spool doctor --repair' makes it anew"
-_GROUPLESS = "an admin gives them a group that all of you are in: chgrp GROUP {0} && chmod g+ws {0}"
+_GROUPLESS = "its group is root: an admin does chgrp GROUP, one that all of you are in, and chmod g+ws to {0}"
 _SHUT = "its owner or an admin lets the group in: chmod g+ws {0}"
-_JOIN = "join the group that owns it, {1}, and log in again; or mount the share read-write"
+_JOIN = "join the group that owns it, {1}, and log in again"
 _OTHER = "you are in the group that owns it: look at the mount and at its access list, getfacl {0}"
 
 
@@ -29,9 +30,12 @@ def way_in(boxes: Iterable[Path], groups: Collection[int] | None = None) -> str:
     groups:
         Numbers of the groups that somebody is in; None: those of this process.
     """
-    mine = host.own_groups() if groups is None else groups
+    mine, shut = host.own_groups() if groups is None else groups, list(boxes)
+    mount = mount_of(shut[0]) if shut else None
+    if mount is not None and mount.is_read_only:
+        return f"{mount.point} is mounted read-only: mount it read-write"
     found: dict[tuple[str, str], list[Path]] = {}
-    for box in boxes:
+    for box in shut:
         found.setdefault(_remedy(box, mine), []).append(box)
     return "; ".join(text.format(" ".join(map(str, each)), group) for (text, group), each in found.items())
 

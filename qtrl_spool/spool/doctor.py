@@ -149,10 +149,7 @@ def _servers(layout: Layout, now: datetime) -> Iterator[Finding]:
     beats = heartbeats(layout)
     alive = [beat for beat in beats if looks_alive(beat, now=now, lease_s=lease_s)]
     for beat in beats:
-        yield from _server(beat, beat in alive)
-        if beat in alive and is_silent(beat, now=now, lease_s=lease_s):
-            said = f"not heard of since {beat.get('updated')}, but {silence(beat)}"
-            yield Finding(f"server {beat['name']}", WRONG, said)
+        yield from _server(beat, beat in alive, is_silent=is_silent(beat, now=now, lease_s=lease_s))
         if beat in alive:
             yield from _clock_of(layout, beat)
     serving = [beat for beat in alive if not beat.get("standby")]
@@ -173,7 +170,7 @@ def _lease_s(layout: Layout) -> float:
     return _settings_or_defaults(layout).lease_s
 
 
-def _server(beat: dict[str, Any], is_alive: bool) -> Iterator[Finding]:
+def _server(beat: dict[str, Any], is_alive: bool, *, is_silent: bool) -> Iterator[Finding]:
     name = f"server {beat['name']}"
     who = f"process {beat.get('pid')} of {beat.get('user')} on {beat.get('host')}"
     if not is_alive and not beat.get("stopped"):
@@ -187,7 +184,10 @@ def _server(beat: dict[str, Any], is_alive: bool) -> Iterator[Finding]:
     told = f"alive: {who}, backend {beat.get('backend')}, watching by {beat.get('watching')}"
     if beat.get("standby"):
         told = f"stands by for {beat.get('waits_for')}: {who}"
-    yield Finding(name, FINE, told)
+    if is_silent:
+        yield Finding(name, WRONG, f"not heard of since {beat.get('updated')}, but {silence(beat)}")
+    else:
+        yield Finding(name, FINE, told)
     if beat.get("trouble"):
         yield Finding(
             name, WRONG, f"has trouble: {beat['trouble']}", "it goes on by itself when that is mended"

@@ -24,6 +24,7 @@ from typing import TypeVar
 
 from qtrl_spool import fs
 from qtrl_spool.errors import StorageError
+from qtrl_spool.spool.access import way_in
 from qtrl_spool.spool.findings import FINE, NOTE, WRONG, Finding
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.mounts import Mount, cautions, mount_of, undone_by_power_cut
@@ -184,7 +185,7 @@ def _look(layout: Layout, n_writes: int) -> Storage:
     if mount is not None and mount.is_read_only:
         return Storage(mount, free_bytes, free_files)
     if not os.access(layout.requests, os.W_OK | os.X_OK):
-        error = StorageError(f"you may not write to {layout.requests}", hint="join the group that owns it")
+        error = StorageError(f"you may not write to {layout.requests}", hint=way_in([layout.requests]))
         return Storage(mount, free_bytes, free_files, trouble=error)
     folder = fs.temporary_name(layout.requests / "probe")
     try:

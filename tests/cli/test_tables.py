@@ -13,8 +13,9 @@ import pytest
 from qtrl_spool import Spool
 from qtrl_spool.cli.look import narrow_row
 from qtrl_spool.cli.tables import shortened
-from qtrl_spool.job import Ticket, blank_record, make_id
+from qtrl_spool.job import Ticket, blank_record, make_id, utc
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.servers import write_heartbeat
 
 from .conftest import Run
 
@@ -62,6 +63,14 @@ def test_in_80_columns_there_is_room_for_the_start_and_a_reason() -> None:
     row = (12, job_id, LONG, "u" * 40, 50, "acquiring", "10/10", at, "waiting for 2 jobs")
     *others, start, _ = map(str, narrow_row(row))
     assert start == "18:05:00" and sum(len(each) + 2 for each in (*others, start)) <= 68
+
+
+@pytest.mark.parametrize(("n", "told"), [(1, "1 server ended"), (2, "2 servers ended")])
+def test_top_counts_the_servers_that_ended(run: Run, spool: Spool, n: int, told: str) -> None:
+    for name in "ab"[:n]:
+        beat = {"name": name, "stopped": True, "updated": utc(datetime.now(UTC))}
+        write_heartbeat(Layout(spool.path), beat)
+    assert told in run("top").out
 
 
 def in_a_terminal(*words: str, columns: int) -> str:

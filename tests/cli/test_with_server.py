@@ -32,6 +32,11 @@ def test_submit_and_wait_ends_well_when_the_job_is_done(run: Run, shared: Spool,
     assert said.status == 0 and run("status", said.out.strip(), "--json").facts["state"] == "done"
 
 
+def test_waiting_for_several_jobs_says_how_many_are_done(run: Run, shared: Spool, job_file: Path) -> None:
+    said = run("submit", job_file, job_file, "--wait")
+    assert said.status == 0 and "2 jobs, 2 done" in said.err
+
+
 def test_the_result_is_summed_up_found_and_drawn(
     run: Run, shared: Spool, job_file: Path, tmp_path: Path
 ) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from qtrl_spool.errors import StorageError
 from qtrl_spool.spool.access import explain, way_in
+from tests.beds import tmpfs
 
 needs_root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to give folders away"
@@ -27,8 +29,8 @@ def box(folder: Path, name: str, *, group: int, mode: int) -> Path:
 @needs_root
 def test_boxes_of_roots_own_group_are_given_a_common_one(tmp_path: Path) -> None:
     boxes = [box(tmp_path, name, group=0, mode=0o3775) for name in ("a", "b")]
-    both = f"{boxes[0]} {boxes[1]}"
-    assert way_in(boxes, {LAB}).endswith(f"chgrp GROUP {both} && chmod g+ws {both}")
+    said = way_in(boxes, {LAB})
+    assert "chgrp GROUP" in said and said.endswith(f"chmod g+ws to {boxes[0]} {boxes[1]}")
 
 
 @needs_root
@@ -54,3 +56,10 @@ def test_a_drop_that_a_box_refuses_says_how_to_be_let_in(tmp_path: Path) -> None
     error.__cause__ = PermissionError()
     explain(error, path)
     assert error.hint is not None and error.hint.startswith(f"join the group that owns it, {LAB}")
+
+
+def test_a_share_that_is_mounted_read_only_is_told_as_that(tmp_path: Path) -> None:
+    with tmpfs(tmp_path / "disk", "1m") as disk:
+        path = box(disk, "a", group=LAB, mode=0o3775)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        assert way_in([path], {LAB}) == f"{disk} is mounted read-only: mount it read-write"
