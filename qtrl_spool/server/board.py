@@ -7,6 +7,9 @@ the very most, 100,000 a third. Where writing takes longer than that, the file i
 Records of a queue that was there before the server are read a few at a time; until then a job has the
 name that is in its id.
 
+The file tells of the tickets as they were seen when the next job was chosen: whoever reads there of a
+ticket that was moved by hand knows that the next claim goes by it.
+
 Called by the main loop, at every step. Fails: `StorageError`; it is tried again with the next step.
 """
 
@@ -97,8 +100,9 @@ class Board:
         self._is_late = True
         began, busy = self._clock(), self._busy()
         is_time = at_once or began >= self._next_at
-        if is_time or not self._roll.is_whole:
+        if at_once:
             self._index.look()
+        if is_time or not self._roll.is_whole:
             self._roll.learn()
         self._experience.learn(self._journal.record)
         if not is_time:

@@ -169,6 +169,7 @@ class Pipeline:
         order = self._order_of(job_id)
         if order is None:
             return
+        self.look_up(anew=True)  # the instrument will go on with what is ready then
         known = self._causes.get(job_id)
         if known is None or known.kind is not Kind.CANCELLED:
             self._journal.note(job_id, order.place.ticket.claim, "cancelling", why=why)
@@ -212,8 +213,7 @@ class Pipeline:
     def step(self) -> None:
         """Look at the clock, act on what the stages said, and choose what is next.
 
-        What a report says is taken note of at once, and the next job is chosen; what has to be written
-        about it comes after, one by one: the instrument does not wait for the disk.
+        The next job is chosen first; what is to be written comes after: no instrument waits for a disk.
         """
         self._look_at_clock()
         self._give_back_strays()
@@ -224,22 +224,18 @@ class Pipeline:
         while self._said:
             self._act(self._said[0])
             self._said.popleft()
-            self._choose_anew()
+            self.look_up()
         for stage in (self._preparing, self._acquiring, self._finishing):
             if not stage.alive and not stage.ending.is_set():
                 raise InternalError(
                     f"the stage {type(stage).__name__} died", hint="please report it with the server's log"
                 )
 
-    def look_up(self) -> None:
-        """Choose again in the midst of other work, so that the instrument finds its next job; never fails."""
+    def look_up(self, *, anew: bool = False) -> None:
+        """Choose in the midst of other work, if a stage has news or nothing to do, or `anew`; never fails."""
         with suppress(StorageError):  # the next step meets it again, and tells
-            self._choose_anew()
-
-    def _choose_anew(self) -> None:
-        """Choose again if a stage said something, or has nothing to do: looking costs some milliseconds."""
-        if self._slot.order is None or not self._reports.is_heard:
-            self._choose()
+            if anew or self._slot.order is None or not self._reports.is_heard:
+                self._choose()
 
     def _give_back_strays(self) -> None:
         """Give back what lies among our claimed tickets and is in nobody's hands."""

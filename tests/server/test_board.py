@@ -74,6 +74,7 @@ class House:
 
     def later(self, seconds: float = 1.0) -> dict[str, Any]:
         self.clock.now += seconds
+        self.index.look()
         self.board.write([])
         found: dict[str, Any] = json.loads(self.layout.snapshot.read_text())
         return found

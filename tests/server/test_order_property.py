@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -18,6 +19,8 @@ from hypothesis import strategies as st
 from qtrl_spool import Spool
 from qtrl_spool.bundle import Bundle
 from qtrl_spool.experiments import pi_no_pi
+from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.snapshot import read_snapshot
 
 from .support import ServerProcess, slow, until
 
@@ -162,13 +165,18 @@ class Pair:
             self.model.priority[job] = PRIORITIES[str(folder)]
 
     def do_mv(self, number: object, folder: object) -> None:
-        """Move a ticket as an admin may, by hand."""
+        """Move a ticket as an admin may, by hand; the server's queue.json tells of it when it goes by it."""
         job = self._one(self.model.queued(), number)
         if job is None:
             return
         ticket = next((self.spool.path / "queue").glob(f"*/*{job}*"))
         ticket.rename(self.spool.path / "queue" / str(folder) / ticket.name)
         self.model.priority[job] = PRIORITIES[str(folder)]
+        until(lambda: self._told(job).get("priority") == PRIORITIES[str(folder)])
+
+    def _told(self, job: str) -> dict[str, Any]:
+        found = read_snapshot(Layout.of(self.spool.path))
+        return (found.record(job) if found is not None else None) or {}
 
     def do_before(self, number: object, other_number: object) -> None:
         waiting = self.model.waiting()
