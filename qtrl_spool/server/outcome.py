@@ -160,7 +160,7 @@ class Outcome:
         return self._moves.enqueue(place, order=order) is not None
 
     def _note_hold(self, place: Place) -> None:
-        """Note the holds that were asked for while a job ran, all at once, when its ticket lies in ``held/``."""
+        """Note the holds that were asked for while a job ran, once its ticket lies in ``held/``."""
         job_id, claim = place.ticket.job_id, place.ticket.claim
         asked = holds_asked_for(self._layout, job_id, claim)
         entries = [self._journal.entry("held", **each) for each in asked.values()]
