@@ -40,6 +40,7 @@ from qtrl_spool.server.preparing import Preparing
 from qtrl_spool.server.roll import Choice
 from qtrl_spool.server.slot import Slot
 from qtrl_spool.server.stage import Reports
+from qtrl_spool.server.telling import act_on_all
 from qtrl_spool.spool import tickets
 from qtrl_spool.spool.journal import Journal
 from qtrl_spool.spool.layout import Layout
@@ -109,7 +110,7 @@ class Pipeline:
         self._causes: dict[str, Cause] = {}
         self._progress_at = 0.0
         self._again_at = 0.0
-        self._closed = False
+        self._closed = self._is_refused = False
         self.trouble: str | None = None
         """What the storage refused to one of the stages."""
 
@@ -146,8 +147,8 @@ class Pipeline:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether what was measured cannot be written at present."""
-        return bool(self._written) and self.trouble is not None
+        """Whether what was measured, or what became of a job, cannot be written at present."""
+        return self._is_refused or (bool(self._written) and self.trouble is not None)
 
     @property
     def announced_bytes(self) -> int:
@@ -221,14 +222,13 @@ class Pipeline:
         if self._backend is not None:
             self._health.ask_again(self._acquiring.inbox)
         self._choose()
-        while self._said:
-            self._act(self._said[0])
-            self._said.popleft()
-            self.look_up()
+        self._is_refused = True
+        act_on_all(self._said, self._act, self.look_up)
+        self._is_refused = False
         for stage in (self._preparing, self._acquiring, self._finishing):
             if not stage.alive and not stage.ending.is_set():
                 raise InternalError(
-                    f"the stage {type(stage).__name__} died", hint="please report it with the server's log"
+                    f"the stage {type(stage).__name__} died", hint="please report it, with the log"
                 )
 
     def look_up(self, *, anew: bool = False) -> None:

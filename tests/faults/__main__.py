@@ -64,6 +64,14 @@ def late_holds(options: argparse.Namespace, work: Path) -> Tally:
     )
 
 
+def damaged_files(options: argparse.Namespace, work: Path) -> Tally:
+    """Let a server run another job n times while the record of one cannot be written."""
+    return _one_by_one(
+        options.n,
+        lambda n: holding.served_beside_a_damaged_file(work / "template", *beds.folders(work, f"file-{n}")),
+    )
+
+
 def _one_by_one(n: int, trial: Callable[[int], Tally]) -> Tally:
     """Make trials until there are `n`, or enough; one may make several at once."""
     found = Tally("")
@@ -131,6 +139,7 @@ TRIALS = {
     "hardship": hardships,
     "shifted-clocks": shifted_clocks,
     "late-hold": late_holds,
+    "damaged-file": damaged_files,
     "fuzz": fuzzed,
 }
 _AT_ONCE = 200

@@ -1,7 +1,9 @@
-"""A hold that is asked for while a job that stopped is still being written: it counts.
+"""What one job meets while its server cannot write: a hold that counts, and a file that keeps no other job.
 
 The server is told to end while the job acquires, and the storage refuses the partial result, so that the job
 is neither running nor back in the queue for as long as that lasts. Then somebody asks for a hold.
+
+Or the record of a running job can no longer be replaced, as where the replicas of a share disagree about it.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from qtrl_spool.spool.layout import Layout
 
 from . import forked
 from .beds import until
+from .healing import watched
 from .injector import Fault, Injector, Wire
 from .promise import status
 from .scenarios import Ends, broken
@@ -28,6 +31,41 @@ from .tally import Tally
 
 _PARTIAL = "partial.h5"
 _DEADLINE_S = 60.0
+
+
+class _NoRecord(Injector):
+    """Refuses to replace the record of one job, from the moment at which a file is there."""
+
+    def __init__(self, root: Path, wire: Wire, job: str, when: Path) -> None:
+        super().__init__(root, Fault(1, errno.EIO, lasting=True), wire)
+        self._record, self._when = f"{job}/status.json", when
+
+    def call(self, name: str, what: str, real: Callable[[], Any]) -> Any:
+        is_it = name == "replace" and what.endswith(self._record) and self._when.exists()
+        return super().call(name, what, real) if is_it else real()
+
+
+def served_beside_a_damaged_file(template: Path, work: Path) -> Tally:
+    """Let a server run another job while one's record cannot be written; return what came of it."""
+    root, log, wire, damaged = work / "spool", work / "server.log", Wire(), work / "damaged"
+    shutil.copytree(template, root)
+    config = {"simulator": {"batch_s": 0.1}}
+    first = Spool(root).submit(pi_no_pi(0), config, check=False, n_reps=2, n_batches=15).id
+
+    def serving() -> int:
+        _NoRecord(root, wire, first, damaged).install()
+        return forked.serve_here(root, drain=False)
+
+    server = forked.fork(serving, log)
+    until(lambda: status(root, first).get("phase") == "acquiring", _DEADLINE_S)
+    damaged.touch()
+    second = Spool(root).submit(pi_no_pi(0), check=False, n_reps=2).id
+    until(lambda: wire.what and status(root, second).get("state") == "done", _DEADLINE_S)
+    wire.heal()
+    ends = Ends({first: "done", second: "done"}, drain=False)
+    how = watched(server, root, ends)
+    wrong = [] if how == 0 else [f"the server ended with {how}: {log.read_text()[-800:]}"]
+    return broken(root, ends) + Tally("a damaged file", 1, stuck=tuple(wrong))
 
 
 class _NoPartial(Injector):
