@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from qtrl_spool import fs
@@ -78,14 +78,14 @@ class Choosing:
         """Return the ticket whose turn it is; `besides` are the jobs that pause at this moment."""
         self._end_refusals()
         facts, now = self._known(), datetime.now(UTC)
-        keep = cache(keeping(facts))  # asked for each of 100,000 jobs, and there are few instruments
+        keep = keeping(facts)
 
         def takes(place: Place, told: Mapping[str, Any]) -> bool:
-            if keep(told.get("instrument")) or place.ticket.job_id in besides:
+            if place.ticket.job_id in besides:
                 return False
             return kept(told, now=now, facts=facts) is None and self._takes(facts, place)
 
-        return self._choice.next(takes)
+        return self._choice.next(takes, lambda instrument: keep(instrument) is None)
 
     def _known(self) -> Facts:
         """Return what decides, for this server, whether a job may run."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from qtrl_spool.forecast.kinds import kind_of
@@ -102,6 +103,16 @@ class Roll:
         entry = self._entries.get(place.ticket.job_id)
         return entry if entry is not None and entry.is_of(place) else self._read(place)
 
+    def entries(self, places: Sequence[Place]) -> Iterator[tuple[Place, Entry]]:
+        """Return tickets with what `entry` returns of each, one by one and quickly."""
+        known = self._entries
+        for place in places:
+            ticket = place.ticket
+            job = known.get(ticket.job_id)
+            if job is None or job.claim != ticket.claim or job.priority != ticket.priority:
+                job = self._read(place)
+            yield place, job
+
     def keepable(self) -> list[tuple[str, Entry]]:
         """Return the waiting jobs that something may keep from running whatever their turn."""
         if not self._keepable:
@@ -175,20 +186,27 @@ class Choice:
         self._found_none: object = None
         self._again_at = 0.0
 
-    def next(self, may_run: Callable[[Place, Mapping[str, Any]], bool]) -> Place | None:
+    def next(
+        self,
+        may_run: Callable[[Place, Mapping[str, Any]], bool],
+        serves: Callable[[str | None], bool] = lambda instrument: True,
+    ) -> Place | None:
         """Return the first waiting ticket that may run, or None.
 
         Parameters
         ----------
         may_run:
             Given a ticket and what is known of its job, returns whether this server may take it now.
+        serves:
+            Whether it takes jobs at all that want this instrument (None: any).
         """
         self._index.look()
         began = self._clock()
         if began < self._again_at and self._found_none == (self._index.version, self._roll.version):
             return None
-        for place in self._index.queued:
-            if may_run(place, self._roll.entry(place).facts):
+        served = cache(serves)
+        for place, job in self._roll.entries(self._index.queued):
+            if served(job.instrument) and may_run(place, job.facts):
                 return place
         self._found_none = (self._index.version, self._roll.version)
         self._again_at = self._clock() + _REST * (self._clock() - began)
