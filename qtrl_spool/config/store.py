@@ -238,10 +238,11 @@ class ConfigStore:
         try:
             self._take_edit(signature, now)
             self._refusal = None
-            self._seen = self._signature()
         except ConfigError as error:
             self._note_refusal(error.report(), now)
-            self._seen = signature
+        self._seen = (
+            signature  # of before it was read: what somebody writes meanwhile is found by the next look
+        )
         return self._refusal
 
     def _note_refusal(self, sentence: str, now: str) -> None:
@@ -378,7 +379,7 @@ class ConfigStore:
             else:
                 fs.replace(folder / name, wanted, durable=self.durable, mode=0o664)
         fs.replace(folder / _SHOWS, f"{record['version']}\n".encode(), durable=self.durable)
-        self._seen = self._signature()
+        self._seen = None
 
     def _recover(self) -> None:
         """Finish the newest version if whoever made it died before it was shown in ``current/``."""

@@ -164,6 +164,25 @@ def test_the_guard_is_asked_before_a_rollback_counts(store: ConfigStore) -> None
     assert store.current().version == 2
 
 
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_an_edit_in_the_moment_in_which_another_change_is_taken_counts_too(
+    store: ConfigStore, by_hand: bool
+) -> None:
+    def meanwhile(uid: int | None, found: object) -> None:
+        store.guard = lambda uid, found: None
+        edit(store, "Variables.yaml", "amp: 0.25", "amp: 0.26")
+
+    store.refresh(now=NOW)
+    store.guard = meanwhile
+    if by_hand:
+        edit(store, "DAC.yaml", "500000", "700000")
+        store.refresh(now=NOW)
+    else:
+        store.update({"dac/clock_delay": 700000}, base=None, uid=0, who="bob", why="why", now=NOW)
+    store.refresh(now=LATER)
+    assert store.current()["dac/clock_delay"] == 700000 and store.current()["variables/Q1/amp"] == 0.26
+
+
 def test_an_edit_by_hand_that_the_guard_refuses_is_told_and_does_not_count(store: ConfigStore) -> None:
     store.guard = _only_ada
     edit(store, "DAC.yaml", "500000", "600000")
