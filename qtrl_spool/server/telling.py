@@ -49,8 +49,8 @@ def act_on_all(
                 after()
     finally:
         said.extendleft(reversed(left))
-    for trouble in troubles.values():
-        raise trouble
+    for refused in troubles.values():
+        raise refused
 
 
 def _job_of(report: Report) -> str | None:
