@@ -144,6 +144,9 @@ def gluster(work: Path) -> Iterator[Bed]:
         *gluster, "create", "spool", "replica", "3", *(f"{_ADDRESS}:{each}/brick" for each in bricks), "force"
     )
     run(*gluster, "set", "spool", "network.ping-timeout", "2")
+    run(
+        *gluster, "set", "spool", "network.frame-timeout", "20"
+    )  # else a call that a cut left behind hangs 30 min
     run(*gluster, "start", "spool")
     _make_second_host()
     mount = ("glusterfs", f"--volfile-server={_ADDRESS}", "--volfile-id=spool")
