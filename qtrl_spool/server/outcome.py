@@ -241,6 +241,7 @@ class Outcome:
         job_id = place.ticket.job_id
         if self._moves.finish(place, State.DONE) is None:
             return self.lose(place)
+        self._journal.rewrite(job_id)
         self.close(job_id)
         _log.warning("%s is done: its ticket lay among the claimed ones, and is back in its home", job_id)
         return True
