@@ -80,7 +80,7 @@ def test_a_job_that_waits_says_that_the_storage_fails_its_server(spool: Spool, s
     until(lambda: waits.place)
     room = Layout.of(spool.path).accepting_by("lab")
     room.rename(room.with_name("away"))
-    room.touch()
+    room.symlink_to(room.with_name("nowhere") / "lab")
 
     said = until(lambda: str(waits.status()["reason"]).startswith("storage trouble: ") and waits.status())
     told = until(lambda: [each for each in snapshot(spool)["queued"] if "storage" in each["reason"]])
