@@ -102,6 +102,8 @@ class Acceptance:
         Whether what is accepted is synced.
     meanwhile:
         Called before each drop is checked: what must not wait for many of them.
+    came:
+        Called with the path of each ticket that was put into the queue or aside.
     """
 
     def __init__(
@@ -114,9 +116,10 @@ class Acceptance:
         *,
         durable: bool,
         meanwhile: Callable[[], None] = lambda: None,
+        came: Callable[[Path], None] = lambda ticket: None,
     ) -> None:
         self._layout = layout
-        self._meanwhile = meanwhile
+        self._meanwhile, self._came = meanwhile, came
         self._server = server
         self._limits = limits
         self._default = default
@@ -292,6 +295,7 @@ class Acceptance:
 
     def _acknowledge(self, ending: _Ending) -> None:
         if ending.drop is not None:
+            self._came(ending.target)
             self._put_away(ending.drop)
         ending.said()
 

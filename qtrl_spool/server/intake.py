@@ -101,8 +101,9 @@ class Intake:
         limits = Limits.from_dict(settings.limits)
         self._box = Box[drops.Whole](drops.look, settings, limits, was_renamed)
         self._acceptance = Acceptance(
-            layout, journal, server, limits, default, durable=settings.durable, meanwhile=meanwhile
-        )
+            layout, journal, server, limits, default,
+            durable=settings.durable, meanwhile=meanwhile, came=index.came,
+        )  # fmt: skip
         self._shares = Shares(
             limits.per_user_queued, limits.per_user_per_minute, lambda each: journal.record(each).get("uid")
         )

@@ -12,6 +12,7 @@ heartbeat, in the log and in ``queue.json``. A running acquisition goes on.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -55,6 +56,8 @@ _STOP_GRACE_S = 10.0
 _STUCK_S = 60.0
 _SWITCH_S = 0.0005
 """For how long (s) a thread keeps the interpreter, else 5 ms: the one that acquires shall not wait so."""
+_COLLECTED = 50_000, 10, 10
+"""How rarely cyclic garbage is looked for: with 100,000 waiting jobs a look stops all threads 0.4 s."""
 _AFTER_TROUBLE_S = 1.0
 _AFTER_ATTEMPT_S = 2.0
 
@@ -189,6 +192,7 @@ class Server:
             recover(self.layout, self._outcome, self.name)
             end_drain(self.layout, self.name)
             sys.setswitchinterval(_SWITCH_S)
+            gc.set_threshold(*_COLLECTED)
             self._pipeline.begin()
             _log.info("server %r serves %s with backend %r", self.name, self.layout.root, self._backend_name)
             self._watch_folders()

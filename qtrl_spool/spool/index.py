@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from qtrl_spool import fs
 from qtrl_spool.job import State
@@ -112,6 +113,14 @@ class Index:
         self._add(came)
         return bool(came or went)
 
+    def came(self, path: Path) -> None:
+        """Note a ticket that this server put there just now."""
+        watched = self._watched.get(str(path.parent))
+        place = None if watched is None or path.name in watched.tickets else watched.shelf.place(path.name)
+        if watched is not None and place is not None:
+            watched.tickets[path.name] = place
+            self._add([place])
+
     def moved(self, before: Place, after: Place | None) -> None:
         """Note a move that this server made, or that a ticket which it wanted to move had gone."""
         self._take(before)
@@ -197,16 +206,17 @@ class _Watched:
         """List it; return the tickets that came and those that went."""
         began, before = clock(), busy()
         names = set(fs.listed(self.shelf.folder))
+        new = names - self.tickets.keys() - self._others
         went = [self.tickets.pop(name) for name in self.tickets.keys() - names]
         self._others &= names
+        self._listed = began
+        self._rest = max(_SHARE * (busy() - before), _WAITING * (clock() - began))
         came = []
-        for name in names - self.tickets.keys() - self._others:
+        for name in new:
             place = self.shelf.place(name)
             if place is None:
                 self._others.add(name)
             else:
                 self.tickets[name] = place
                 came.append(place)
-        self._listed = began
-        self._rest = max(_SHARE * (busy() - before), _WAITING * (clock() - began))
         return came, went

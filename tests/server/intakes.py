@@ -19,12 +19,12 @@ SEQUENCE = pi_no_pi(0).to_dict()
 TEXT = json.dumps(SEQUENCE)
 
 
-def intake_of(layout: Layout, *, renamed: bool = True) -> Intake:
+def intake_of(layout: Layout, *, renamed: bool = True, index: Index | None = None) -> Intake:
     settings = read_settings(layout.mark)
     store = ConfigStore(layout.config)
     fs.make_folder(layout.accepting_by("lab"))
     journal = Journal(layout, "lab", durable=settings.durable)
-    index = Index(layout)
+    index = index or Index(layout)
     return Intake(layout, settings, journal, "lab", lambda _: store.current(), lambda _: renamed, index)
 
 

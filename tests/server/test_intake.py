@@ -20,6 +20,7 @@ from qtrl_spool.server.box import Box
 from qtrl_spool.server.intake import Intake
 from qtrl_spool.spool import drops
 from qtrl_spool.spool.boxes import look_into
+from qtrl_spool.spool.index import Index
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.settings import Settings
@@ -378,3 +379,22 @@ def test_a_copied_drop_whose_name_is_no_text_is_remembered(layout: Layout) -> No
     assert copies.copied(layout) == {path.name: JOB}
     copies.forget_removed(layout)
     assert copies.mark(layout, path, 0, "content", "another") == JOB
+
+
+def test_what_is_accepted_is_in_the_queue_at_once_though_a_crowded_one_is_listed_rarely(
+    layout: Layout,
+) -> None:
+    now = [1000.0]
+    index = Index(layout, lambda: now[0], lambda: now[0])
+    intake = intake_of(layout, index=index)
+    index.look()
+    now[0] += 30.0
+    drop(layout, "a.json")
+    drop(layout, "b.json", json.dumps({**SEQUENCE, "job": {"hold": True}}))
+
+    version = index.version
+    intake.scan()
+    known = [place.ticket.job_id for place in (*index.queued, *index.held)]
+
+    assert len(known) == 2 and index.version > version
+    assert not index.look() and known == [place.ticket.job_id for place in (*index.queued, *index.held)]
