@@ -3,8 +3,8 @@
 A waiting job costs its line of the file, made once; only place, reason and times are put in anew. Nothing
 is written while nothing changes. While something does, the file is written again after 50 times as
 long as that kept a core busy, but within `_LONGEST_S`: 10,000 waiting jobs take a twentieth of a core at
-most times, 100,000 half of one while jobs come and go. Where making it takes longer, the file is as old as
-two of them.
+most times, 100,000 half of one while jobs come and go. Where making it takes longer, the file rests half as long
+as that between two of them.
 Records of a queue that was there before the server are read a few at a time; until then a job has the
 name that is in its id.
 
@@ -36,7 +36,7 @@ from qtrl_spool.spool.snapshot import short
 from qtrl_spool.spool.standing import Line, serving, waiting_for
 from qtrl_spool.spool.tickets import Place
 
-_SHARE, _WAITING = 50.0, 2.0
+_SHARE, _WAITING = 50.0, 1.5
 _SHORTEST_S, _LONGEST_S = 0.1, 0.9
 
 
