@@ -3,8 +3,8 @@
 A waiting job costs its line of the file, made once; only place, reason and times are put in anew. Nothing
 is written while nothing changes. While something does, the file is written again after 50 times as
 long as that kept a core busy, but within `_LONGEST_S`: 10,000 waiting jobs take a twentieth of a core at
-most times, 100,000 half of one while jobs come and go. Where making it takes longer, the file rests half as long
-as that between two of them.
+most times, 100,000 half of one while jobs come and go. Where making it takes longer, half as long as that
+lies between two of them.
 Records of a queue that was there before the server are read a few at a time; until then a job has the
 name that is in its id.
 
