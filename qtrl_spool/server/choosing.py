@@ -111,6 +111,9 @@ class Choosing:
     def order(self, best: Place, before: Mapping[str, Before]) -> Order | None:
         """Return the order to run a job, and mark it as open; None if it cannot be read, and so has failed.
 
+        A ticket that is gone is left alone: it may be one that was claimed for us a moment ago, and whose
+        mark stays until its job has ended.
+
         Parameters
         ----------
         best:
@@ -119,13 +122,12 @@ class Choosing:
             What paused jobs measured, by id, as far as this server still has it.
         """
         job_id = best.ticket.job_id
-        self._journal.forget(job_id)
-        self._outcome.open(job_id)
         mark = fs.mark_of(best.path)
         data = fs.read(best.path)
-        if data is None:  # it moved on
-            self._outcome.close(job_id)
+        if data is None:
             return None
+        self._journal.forget(job_id)
+        self._outcome.open(job_id)
         try:
             order = self._order(best, mark, unpack(data), before)
         except StorageError:

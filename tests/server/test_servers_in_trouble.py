@@ -134,6 +134,22 @@ def test_a_job_that_is_done_does_not_run_again_when_its_ticket_was_put_among_the
     assert [event["event"] for event in job.log()].count("started") == 1
 
 
+def test_a_claimed_ticket_is_marked_as_long_as_it_lies_there(spool: Spool, serve: Serve) -> None:
+    serve().ready()
+    folder = spool.path / "running" / "lab"
+    bundle = spool.bundle(pi_no_pi(0), **paced(0.02, 2))
+    jobs = [spool.drop(bundle) for _ in range(40)]
+    unmarked, n_seen = set(), 0
+    while not all(job.done() for job in jobs):
+        for ticket in list(folder.glob("*.qjob")):
+            (job,) = (each for each in jobs if each.id in ticket.name)
+            n_seen += 1
+            if not (folder / f"{job.id}.open").exists() and ticket.exists():
+                unmarked.add(job.id)
+
+    assert not unmarked and n_seen > 40
+
+
 # ---------------------------------------------------------------- stopped
 
 
