@@ -106,9 +106,9 @@ def is_embedded(root: Path) -> bool:
 
 
 def _check_place(layout: Layout) -> None:
-    if fs.exists(layout.root) and not layout.root.is_dir():
+    if fs.exists(layout.root) and not fs.is_folder(layout.root):
         raise StorageError(f"{layout.root} is a file", hint="name a new or an empty folder")
-    if layout.mark.exists():
+    if fs.exists(layout.mark):
         raise StorageError(f"there is a spool at {layout.root} already", hint="nothing was changed")
     known = {"README.md", "lost+found", *(folder.name for folder in layout.folders), layout.config.name}
     others = [name for name in fs.names(layout.root) if name not in known and not name.startswith(".")]

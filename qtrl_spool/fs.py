@@ -252,8 +252,11 @@ def is_immovable(error: StorageError) -> bool:
 
 
 def mark_of(path: Path) -> str:
-    """Return a text that changes when a file is replaced, and stays when it is moved."""
-    at = facts(path)
+    """Return a text that changes when a file is replaced, and stays when it is moved; "" if it cannot be seen."""
+    try:
+        at = facts(path)
+    except StorageError:
+        return ""
     return "" if at is None else f"{at.st_size} {at.st_mtime_ns}"
 
 
@@ -307,7 +310,7 @@ def remove(path: Path) -> None:
 
     with reporting("remove", path):
         try:
-            if path.is_dir() and not path.is_symlink():
+            if is_real_folder(path):
                 shutil.rmtree(path)
             else:
                 path.unlink()
@@ -320,26 +323,28 @@ def exists(path: Path) -> bool:
 
     A share that fails says nothing about the file: `StorageError`.
     """
-    with reporting("look at", path):
-        try:
-            os.lstat(path)
-        except OSError as error:
-            if error.errno in _NAMELESS:
-                return False
-            raise
-    return True
+    return facts(path) is not None
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether `path` is a folder; a share that fails is a `StorageError`."""
-    with reporting("look at", path):
-        return path.is_dir()
+    """Return whether `path` is a folder, or a link to one; a share that fails is a `StorageError`."""
+    return _is(stat.S_ISDIR, path)
+
+
+def is_real_folder(path: Path) -> bool:
+    """Return whether `path` is itself a folder, no link; a share that fails is a `StorageError`."""
+    found = facts(path)
+    return found is not None and stat.S_ISDIR(found.st_mode)
 
 
 def is_file(path: Path) -> bool:
-    """Return whether `path` is a regular file; a share that fails is a `StorageError`."""
-    with reporting("look at", path):
-        return path.is_file()
+    """Return whether `path` is a regular file, or a link to one; a share that fails is a `StorageError`."""
+    return _is(stat.S_ISREG, path)
+
+
+def _is(kind: Callable[[int], bool], path: Path) -> bool:
+    found = _looked(os.stat, path)
+    return found is not None and kind(found.st_mode)
 
 
 def is_gone(path: Path) -> bool:
@@ -358,8 +363,8 @@ def is_gone(path: Path) -> bool:
 
 def _is_surely_folder(path: Path) -> bool:
     try:
-        return path.is_dir()
-    except OSError:
+        return is_folder(path)
+    except StorageError:
         return False
 
 
@@ -455,11 +460,21 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def facts(path: Path) -> os.stat_result | None:
-    """Return what is known of `path` itself (a link is not followed), or None if it is not there."""
-    try:
-        return os.lstat(path)
-    except OSError:
-        return None
+    """Return what is known of `path` itself (a link is not followed), or None if it is not there.
+
+    A share that fails says nothing about the file: `StorageError`.
+    """
+    return _looked(os.lstat, path)
+
+
+def _looked(look: Callable[[Path], os.stat_result], path: Path) -> os.stat_result | None:
+    with reporting("look at", path):
+        try:
+            return look(path)
+        except OSError as error:
+            if error.errno in _NAMELESS:
+                return None
+            raise
 
 
 def free_bytes(folder: Path) -> int:

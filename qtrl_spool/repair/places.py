@@ -43,7 +43,7 @@ def acting_as_owner(layout: Layout) -> Iterator[None]:
 
 
 def _check_user(layout: Layout, owner: int) -> None:
-    there = [folder for folder in (layout.root, layout.queue, layout.jobs, layout.servers) if folder.is_dir()]
+    there = [folder for folder in (layout.root, layout.queue, layout.jobs, layout.servers) if fs.is_folder(folder)]
     shut = [folder for folder in there if not may_write(folder)]
     if shut and os.geteuid() == 0:
         raise OperatorError(f"{shut[0]} cannot be written to", hint="is the storage mounted read-only?")
@@ -63,13 +63,13 @@ def mend_folders(layout: Layout) -> Iterator[Mending]:
     for folder in layout.folders:
         what = folder.relative_to(layout.root).as_posix()
         try:
-            if fs.exists(folder) and not folder.is_dir():
+            if fs.exists(folder) and not fs.is_folder(folder):
                 aside = parking.park(folder)
                 where = "" if aside is None else f" in {parking.below(aside)}"
                 yield Mending(
                     MENDED, what, f"something else lay in the place of this folder: put aside{where}"
                 )
-            if not folder.is_dir():
+            if not fs.is_folder(folder):
                 fs.make_folder(folder)
                 yield Mending(MENDED, what, "the folder was missing: made anew")
         except (StorageError, OSError) as error:

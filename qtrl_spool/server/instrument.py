@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtrl_spool import fs
 from qtrl_spool.backends import BUILT_IN
-from qtrl_spool.errors import OperatorError
+from qtrl_spool.errors import OperatorError, StorageError
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -175,7 +175,10 @@ class InstrumentLock:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    facts = fs.facts(path)
+    try:
+        facts = fs.facts(path)
+    except StorageError:
+        return None
     return None if facts is None else (facts.st_dev, facts.st_ino)
 
 

@@ -189,7 +189,7 @@ class Steering:
             _log.exception("cannot carry out %s", printable(name))
             told = f"{type(error).__name__}: {str(error)[:200]}"
             reply = _refusal(InternalError(told, hint="please report it"))
-        if fs.is_folder(taken) and not taken.is_symlink():
+        if fs.is_real_folder(taken):
             fs.move(taken, self._layout.answered / f"{name}.folder", durable=self._settings.durable)
         self._settle(name, tree, _text_of(taken), reply)
         fs.remove(taken)

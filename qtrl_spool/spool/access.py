@@ -42,7 +42,10 @@ def way_in(boxes: Iterable[Path], groups: Collection[int] | None = None) -> str:
 
 def _remedy(box: Path, groups: Collection[int]) -> tuple[str, str]:
     """Return what helps with one box, and the name of its group where that counts."""
-    facts = fs.facts(box)
+    try:
+        facts = fs.facts(box)
+    except StorageError:
+        facts = None
     if facts is None:
         return REPAIR, ""
     if facts.st_gid == 0 and os.name != "nt":

@@ -92,7 +92,7 @@ def _storage(layout: Layout, now: datetime) -> Iterator[Finding]:
 
 def _folders(layout: Layout, now: datetime) -> Iterator[Finding]:
     del now
-    missing = [folder.name for folder in (*layout.folders, layout.config) if not folder.is_dir()]
+    missing = [folder.name for folder in (*layout.folders, layout.config) if not fs.is_folder(folder)]
     if missing:
         yield Finding("directories", WRONG, f"missing: {', '.join(missing)}", _REPAIR)
     lacking = layout.lacking()

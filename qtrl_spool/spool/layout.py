@@ -180,7 +180,7 @@ def make(root: Path, settings: str) -> Layout:
         If there is a spool already, or the directory cannot be made.
     """
     layout = Layout(root.expanduser().absolute())
-    if layout.mark.exists():
+    if fs.exists(layout.mark):
         raise StorageError(f"there is a spool at {layout.root} already", hint="nothing was changed")
     for folder in (
         *(layout.incoming / name for name in FIRST_PRIORITIES),

@@ -208,12 +208,12 @@ def out_of_place(layout: Layout, living: Iterable[str] = ()) -> dict[str, Path |
     found |= {str(path): None for path in _strays(layout.held, _is_ticket)}
     lives = set(living)
     for path in _visible(layout.running):
-        if not _is_folder(path):
+        if not fs.is_real_folder(path):
             found[str(path)] = _queue_for(layout, path)
         elif path.name not in lives:
             found |= {str(each): None for each in _strays(path, _belongs_to_server)}
     for path in _visible(layout.accepting):
-        if not _is_folder(path):
+        if not fs.is_real_folder(path):
             found[str(path)] = None
         elif path.name not in lives:
             found |= {str(each): None for each in _strays(path, _is_taken)}
@@ -222,7 +222,7 @@ def out_of_place(layout: Layout, living: Iterable[str] = ()) -> dict[str, Path |
 
 def _in_queue(layout: Layout) -> Iterator[tuple[str, Path | None]]:
     for path in _visible(layout.queue):
-        if not _is_folder(path):
+        if not fs.is_real_folder(path):
             yield str(path), _queue_for(layout, path)
         elif parse_priority(path.name) is not None:
             yield from ((str(each), None) for each in _strays(path, _is_ticket))
@@ -247,10 +247,6 @@ def _visible(folder: Path) -> list[Path]:
 
 def _strays(folder: Path, belongs: Callable[[Path], bool]) -> list[Path]:
     return [path for path in _visible(folder) if not belongs(path) and fs.exists(path)]
-
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
 
 
 def _is_ticket(path: Path) -> bool:

@@ -33,7 +33,6 @@ POSSIBLE = {
     **dict.fromkeys(("write", "fsync"), (*_ANY, *_FULL)),
 }
 """Which errno each call can meet."""
-_SLOTS = {call: 8 + 4 * index for index, call in enumerate(POSSIBLE)}
 _WHAT = 1024
 ERRNOS = (*_ANY, *_FULL, errno.EROFS)
 
@@ -54,6 +53,10 @@ class Fault:
         Whether the call is carried out and then reported to have failed: a lost reply.
     calls:
         The calls that are counted; None: all that can meet the errno.
+    among:
+        Whether one of those, such as ``rename queue/… running/…``, is counted.
+    of:
+        What is counted, as it is told.
     """
 
     nth: int
@@ -61,10 +64,12 @@ class Fault:
     lasting: bool = False
     late: bool = False
     calls: tuple[str, ...] | None = None
+    among: Callable[[str], bool] = lambda told: True
+    of: str = "call"
 
     def __str__(self) -> str:
         what = "death" if self.code is None else errno.errorcode[self.code]
-        return f"{what} at call {self.nth}{', lasting' * self.lasting}{', done' * self.late}"
+        return f"{what} at {self.of} {self.nth}{', lasting' * self.lasting}{', done' * self.late}"
 
     def meets(self, call: str) -> bool:
         """Return whether a call is one of those that are counted."""
@@ -87,16 +92,6 @@ class Wire:
     def healed(self) -> bool:
         """Whether the storage is well."""
         return self._page[0] == 1
-
-    def count(self, call: str) -> None:
-        """Tell that a call was made."""
-        at = _SLOTS[call]
-        self._page[at : at + 4] = (self.counted[call] + 1).to_bytes(4, "little")
-
-    @property
-    def counted(self) -> dict[str, int]:
-        """How many calls of each kind were made."""
-        return {call: int.from_bytes(self._page[at : at + 4], "little") for call, at in _SLOTS.items()}
 
     def hit(self, call: str) -> None:
         """Tell which call failed; the first one counts."""
@@ -121,12 +116,16 @@ class Injector:
         What goes wrong.
     wire:
         Where to tell.
+    log:
+        A file that gets a line for each call, such as ``rename queue/… running/…``; None: no log.
     """
 
-    def __init__(self, root: Path, fault: Fault, wire: Wire) -> None:
+    def __init__(self, root: Path, fault: Fault, wire: Wire, log: Path | None = None) -> None:
         self._root = os.fspath(root)
         self._fault = fault
         self._wire = wire
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._log = None if log is None else os.open(log, flags, 0o644)
         self._lock = threading.Lock()
         self._n = 0
         self._readlink = os.readlink
@@ -156,22 +155,27 @@ class Injector:
 
     def call(self, name: str, what: str, real: Callable[[], Any]) -> Any:
         """Carry a call out, unless it is the one that fails."""
-        if not self._fails(name):
+        told = f"{name} {what}"
+        if not self._fails(name, told):
             return real()
-        self._wire.hit(f"{name} {what}")
+        self._wire.hit(told)
         if self._fault.code is None:
             os._exit(DIED)
         if self._fault.late:
             real()
         raise OSError(self._fault.code, os.strerror(self._fault.code), what)
 
-    def _fails(self, name: str) -> bool:
+    def _fails(self, name: str, told: str) -> bool:
         with self._lock:
-            self._wire.count(name)
+            if self._log is not None:
+                os.write(self._log, f"{told}\n".encode())
             if not self._fault.meets(name):
                 return False
-            self._n += 1
-            here = self._n == self._fault.nth or (self._fault.lasting and self._n > self._fault.nth > 0)
+            is_counted = self._fault.among(told)
+            self._n += is_counted
+            here = (self._n == self._fault.nth and is_counted) or (
+                self._fault.lasting and self._n >= self._fault.nth > 0
+            )
             return here and not self._wire.healed
 
     def _around(self, name: str, real: Callable[..., Any], *, two: bool = False) -> Callable[..., Any]:

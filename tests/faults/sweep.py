@@ -12,8 +12,10 @@ import contextlib
 import errno
 import shutil
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +84,8 @@ def verb_of(scenario: str, hit: str) -> str:
     return "claim" if "running/" in hit else "accept"
 
 
-def one(template: Path, work: Path, case: Case) -> dict[str, Any]:
-    """Make one trial and return its tally and what it hit."""
+def one(template: Path, work: Path, case: Case, calls: Path | None = None) -> dict[str, Any]:
+    """Make one trial and return its tally; write its calls into the file `calls`."""
     root, log = work / "spool", work / "log"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -91,7 +93,7 @@ def one(template: Path, work: Path, case: Case) -> dict[str, Any]:
     wire = Wire()
     try:
         ends = SCENARIOS[case.scenario](root, work)
-        problems = _struck(root, log, case.fault, ends, wire)
+        problems = _struck(root, log, case.fault, ends, wire, calls)
         told = replace(ends, jobs={**ends.jobs, **(_told(log) if ends.client else {})})
         if problems or case.fault.code is None or not all_is_well(root, told):
             problems += gone_on(root, work / "after.log", case.heir, ends)
@@ -102,15 +104,14 @@ def one(template: Path, work: Path, case: Case) -> dict[str, Any]:
         shutil.rmtree(work, ignore_errors=True)
     kinds = {verb_of(case.scenario, wire.what): 1} if wire.what else {}
     found = found + Tally("", 1, stuck=tuple(problems), kinds=kinds)
-    tally = found.under(f"{case} ({wire.what})").dumps()
-    return {"tally": tally, "scenario": case.scenario, "calls": wire.counted}
+    return {"tally": found.under(f"{case} ({wire.what})").dumps()}
 
 
-def _struck(root: Path, log: Path, fault: Fault, ends: Ends, wire: Wire) -> list[str]:
+def _struck(root: Path, log: Path, fault: Fault, ends: Ends, wire: Wire, calls: Path | None) -> list[str]:
     """Let the fault strike the server or the client; return what went wrong."""
 
     def work() -> int:
-        Injector(root, fault, wire).install()
+        Injector(root, fault, wire, calls).install()
         if ends.client is None:
             return forked.serve_here(root, drain=ends.drain)
         print(f"told {insisting(ends.client, wire)}", flush=True)
@@ -142,34 +143,40 @@ def _told(log: Path) -> dict[str, str]:
 # ---------------------------------------------------------------- many
 
 
-def calls_of(template: Path, work: Path, scenarios: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Return how many calls of each kind a scenario makes when nothing fails."""
+def calls_of(template: Path, work: Path, scenarios: Sequence[str]) -> dict[str, list[str]]:
+    """Return the calls that a scenario makes when nothing fails, such as ``rename queue/… running/…``."""
     work.mkdir(parents=True, exist_ok=True)
-    counting = [
-        _bound(template, work / f"count-{scenario}", Case(scenario, Fault(0))) for scenario in scenarios
-    ]
-    found = {}
+    logs = {scenario: work / f"calls-{scenario}" for scenario in scenarios}
+    counting = (
+        partial(one, template, work / f"count-{scenario}", Case(scenario, Fault(0)), log)
+        for scenario, log in logs.items()
+    )
     for report in forked.side_by_side(counting, work):
         if report is None or Tally.loads(report["tally"]).faults:
             raise RuntimeError(f"a scenario fails with no fault at all: {report}")
-        found[report["scenario"]] = report["calls"]
-    return found
+    return {scenario: log.read_text().splitlines() for scenario, log in logs.items()}
 
 
 def cases(template: Path, work: Path, scenarios: Sequence[str] = tuple(SCENARIOS)) -> Iterator[Case]:
-    """Yield every case there is, in an order in which the first few hundred are of all kinds."""
-    calls = calls_of(template, work, scenarios)
-    sizes = {
-        (scenario, code): sum(n for call, n in calls[scenario].items() if code in POSSIBLE[call])
-        for code in ERRNOS
-        for scenario in scenarios
-    }
-    for turn in range(max(sizes.values())):
-        for row, ((scenario, code), n) in enumerate(sizes.items()):
-            if turn < n:
-                nth = 1 + _spread(turn + row, n)
-                yield Case(scenario, Fault(nth, code, lasting=(turn + row) % 2 == 1))
-                yield Case(scenario, Fault(nth, code, lasting=(turn + row) % 2 == 0))
+    """Yield every case there is, ordered so that the first few hundred strike every call of every verb."""
+    groups: dict[tuple[str, str], list[Case]] = {}
+    for scenario, calls in calls_of(template, work, scenarios).items():
+        found = Counter((verb_of(scenario, told), told.split(" ", 1)[0]) for told in calls)
+        for (verb, call), n in found.items():
+            fault = Fault(0, among=partial(_is, scenario, verb, call), of=f"{verb}'s {call}")
+            groups.setdefault((verb, call), []).extend(
+                Case(scenario, replace(fault, nth=nth, code=code, lasting=lasting))
+                for nth in range(1, n + 1)
+                for code in ERRNOS
+                if code in POSSIBLE[call]
+                for lasting in (False, True)
+            )
+    for turn in range(max(map(len, groups.values()))):
+        yield from (group[_spread(turn, len(group))] for group in groups.values() if turn < len(group))
+
+
+def _is(scenario: str, verb: str, call: str, told: str) -> bool:
+    return told.startswith(f"{call} ") and verb_of(scenario, told) == verb
 
 
 def _spread(turn: int, n: int) -> int:
@@ -186,28 +193,33 @@ def _coprime(a: int, b: int) -> bool:
 
 def lost_replies(template: Path, work: Path, scenarios: Sequence[str] = tuple(SCENARIOS)) -> Iterator[Case]:
     """Yield a lost reply to every rename: it is carried out, and reported to have found nothing."""
-    calls = calls_of(template, work, scenarios)
-    for nth in range(1, 1 + max(sum(calls[each][call] for call in _RENAMES) for each in scenarios)):
+    renames = _counted(template, work, scenarios, _RENAMES)
+    for nth in range(1, 1 + max(renames.values())):
         for each in scenarios:
-            if nth <= sum(calls[each][call] for call in _RENAMES):
+            if nth <= renames[each]:
                 yield Case(each, Fault(nth, errno.ENOENT, late=True, calls=_RENAMES))
 
 
 def deaths(template: Path, work: Path, scenarios: Sequence[str] = tuple(SCENARIOS)) -> Iterator[Case]:
     """Yield a death before every change of the disk, after which the same server goes on, or another."""
-    calls = calls_of(template, work, scenarios)
     every = [
         Case(scenario, Fault(nth), heir="heir" if nth % 2 else "lab")
-        for scenario in scenarios
-        for nth in range(1, 2 + sum(calls[scenario][each] for each in CHANGES))
+        for scenario, n in _counted(template, work, scenarios, CHANGES).items()
+        for nth in range(1, 2 + n)
     ]
     yield from (every[_spread(turn, len(every))] for turn in range(len(every)))
+
+
+def _counted(template: Path, work: Path, scenarios: Sequence[str], kinds: Sequence[str]) -> dict[str, int]:
+    """Return how many calls of some kinds each scenario makes when nothing fails."""
+    calls = calls_of(template, work, scenarios)
+    return {each: sum(told.split(" ", 1)[0] in kinds for told in calls[each]) for each in scenarios}
 
 
 def made(template: Path, work: Path, chosen: Iterable[Case], show: Callable[[Tally], bool]) -> Tally:
     """Make trials side by side and return what came of them."""
     work.mkdir(parents=True, exist_ok=True)
-    trials = (_bound(template, work / f"case-{number}", case) for number, case in enumerate(chosen))
+    trials = (partial(one, template, work / f"case-{number}", case) for number, case in enumerate(chosen))
     tallies = []
     with contextlib.closing(forked.side_by_side(trials, work)) as reports:
         for report in reports:
@@ -217,7 +229,3 @@ def made(template: Path, work: Path, chosen: Iterable[Case], show: Callable[[Tal
             if not show(told):
                 break
     return total("", tallies)
-
-
-def _bound(template: Path, work: Path, case: Case) -> Callable[[], dict[str, Any]]:
-    return lambda: one(template, work, case)
