@@ -252,7 +252,7 @@ def is_immovable(error: StorageError) -> bool:
 
 
 def mark_of(path: Path) -> str:
-    """Return a text that changes when a file is replaced, and stays when it is moved; "" if it cannot be seen."""
+    """Return a text that changes when a file is replaced, not when it is moved; "" if it cannot be seen."""
     try:
         at = facts(path)
     except StorageError:

@@ -43,8 +43,8 @@ def acting_as_owner(layout: Layout) -> Iterator[None]:
 
 
 def _check_user(layout: Layout, owner: int) -> None:
-    there = [folder for folder in (layout.root, layout.queue, layout.jobs, layout.servers) if fs.is_folder(folder)]
-    shut = [folder for folder in there if not may_write(folder)]
+    written = (layout.root, layout.queue, layout.jobs, layout.servers)
+    shut = [folder for folder in written if fs.is_folder(folder) and not may_write(folder)]
     if shut and os.geteuid() == 0:
         raise OperatorError(f"{shut[0]} cannot be written to", hint="is the storage mounted read-only?")
     if shut:

@@ -34,7 +34,8 @@ def lost_replies(options: argparse.Namespace, work: Path) -> Tally:
 
 
 def _swept(options: argparse.Namespace, work: Path, cases: Iterable[sweep.Case], name: str) -> Tally:
-    chosen = list(islice(cases, options.seed, options.seed + options.n))
+    wanted = (case for case in cases if options.only in str(case))
+    chosen = list(islice(wanted, options.seed, options.seed + options.n))
     with beds.BEDS[options.on](work / "bed") as bed:
         tally = sweep.made(work / "template", bed.roots[-1] / "sweep", chosen, show)
         return replace(tally, bed=f"{name}, {bed.name}")
@@ -183,6 +184,7 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="of what is chosen at random; where a sweep begins"
     )
+    parser.add_argument("--only", default="", help="of a sweep: what is told of a case holds this")
     parser.add_argument("--on", default="plain", help="the bed")
     parser.add_argument("--first", action="store_true", help="end at the first fault that is found")
     parser.add_argument("--seconds", type=float, default=math.inf, help="begin no trial after so long")
