@@ -254,7 +254,7 @@ class Server:
         _log.error(
             "%s is left unwritten while the storage refuses (%s): it starts over at the next start",
             self._pipeline.job_id,
-            self._pipeline.trouble,
+            self._pipeline.trouble or "; ".join(self._troubles),
         )
         return True
 

@@ -66,11 +66,9 @@ def late_holds(options: argparse.Namespace, work: Path) -> Tally:
 
 
 def damaged_files(options: argparse.Namespace, work: Path) -> Tally:
-    """Let a server run another job n times while the record of one cannot be written."""
-    return _one_by_one(
-        options.n,
-        lambda n: holding.served_beside_a_damaged_file(work / "template", *beds.folders(work, f"file-{n}")),
-    )
+    """Let a server run another job, or end, while the record of one cannot be written, n times in all."""
+    ways = (holding.served_beside_a_damaged_file, holding.stopped_beside_a_damaged_file)
+    return _one_by_one(options.n, lambda n: ways[n % 2](work / "template", *beds.folders(work, f"file-{n}")))
 
 
 def _one_by_one(n: int, trial: Callable[[int], Tally]) -> Tally:

@@ -23,7 +23,7 @@ from qtrl_spool.spool.layout import Layout
 
 from . import forked
 from .beds import until
-from .healing import watched
+from .healing import gone_on, watched
 from .injector import Fault, Injector, Wire
 from .promise import status
 from .scenarios import Ends, broken
@@ -65,6 +65,33 @@ def served_beside_a_damaged_file(template: Path, work: Path) -> Tally:
     ends = Ends({first: "done", second: "done"}, drain=False)
     how = watched(server, root, ends)
     wrong = [] if how == 0 else [f"the server ended with {how}: {log.read_text()[-800:]}"]
+    return broken(root, ends) + Tally("a damaged file", 1, stuck=tuple(wrong))
+
+
+def stopped_beside_a_damaged_file(template: Path, work: Path) -> Tally:
+    """Tell a server twice to end while the record of its job cannot be written; return what came of it."""
+    root, log, wire, damaged = work / "spool", work / "server.log", Wire(), work / "damaged"
+    shutil.copytree(template, root)
+    config = {"simulator": {"batch_s": 0.1}}
+    job = Spool(root).submit(pi_no_pi(0), config, check=False, n_reps=2, n_batches=15).id
+
+    def serving() -> int:
+        _NoRecord(root, wire, job, damaged).install()
+        return forked.serve_here(root, drain=False)
+
+    server = forked.fork(serving, log)
+    until(lambda: status(root, job).get("phase") == "acquiring", _DEADLINE_S)
+    damaged.touch()
+    until(lambda: wire.what and "storage trouble" in log.read_text(), _DEADLINE_S)
+    os.kill(server, signal.SIGTERM)
+    until(lambda: "asked to end" in log.read_text(), _DEADLINE_S)
+    os.kill(server, signal.SIGTERM)
+    how = forked.ended(server, _DEADLINE_S)
+    said = log.read_text()
+    wrong = [] if how == 0 and "is left unwritten while" in said else [f"it ended with {how}: {said[-800:]}"]
+    wrong += [f"it did not say why: {said[-800:]}"] if "(None)" in said else []
+    ends = Ends({job: "done"})
+    wrong += gone_on(root, work / "after.log", "lab", ends)
     return broken(root, ends) + Tally("a damaged file", 1, stuck=tuple(wrong))
 
 
