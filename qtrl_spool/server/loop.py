@@ -123,6 +123,7 @@ class Server:
         foresight = Foresight(name, self._experience, self._roll, self.settings.preempts)
         self._board = Board(layout, self._journal, self._index, self._roll, name, self._experience, foresight)
         self._troubles: list[str] = []
+        self._told: set[str] = set()
         self._config_refused: str | None = None
         self._warned_of: int | None = None
         self._stop_asked_at: float | None = None
@@ -357,10 +358,11 @@ class Server:
     def _note_trouble(self, troubles: list[str]) -> None:
         """Say once what is wrong with the storage, and once that it is right again."""
         for each in troubles:
-            if each not in self._troubles:
+            if each not in self._told:
                 _log.error("storage trouble, trying again: %s", each)
         if self._troubles and not troubles:
             _log.info("the storage works again")
+        self._told = {*self._told, *troubles} if troubles else set()
         self._troubles = troubles
 
     def _accept_drops(self) -> None:
@@ -400,7 +402,7 @@ class Server:
                 _log.warning("configuration %s: %s", default.version, warning)
 
     def _take_over_dead(self) -> None:
-        for dead in self._watch.dead(time.monotonic()):
+        for dead in self._watch.dead(time.monotonic(), beat_at=self._beat_at):
             self._take_over(dead, silent(self.settings.lease_s))
 
     def _take_over(self, dead: str, what: str = DIED) -> None:

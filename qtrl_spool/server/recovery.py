@@ -8,13 +8,12 @@ are never compared. Everything here can be done twice.
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from qtrl_spool import fs
 from qtrl_spool.server.outcome import Outcome, is_editing, opened
 from qtrl_spool.spool.accepting import REQUEST, parse_taken
 from qtrl_spool.spool.layout import Layout
-from qtrl_spool.spool.servers import heartbeats
+from qtrl_spool.spool.servers import last_signs
 from qtrl_spool.spool.tickets import running
 
 _log = logging.getLogger(__name__)
@@ -53,27 +52,30 @@ class Watch:
         self._lease_s = lease_s
         self._blind_s = max(lease_s / 2, _BLIND_S)
         self._looked_at = float("-inf")
-        self._seen: dict[str, tuple[Any, float]] = {}
+        self._seen: dict[str, tuple[str | None, float]] = {}
 
-    def dead(self, now: float) -> list[str]:
+    def dead(self, now: float, *, beat_at: float) -> list[str]:
         """Return the other servers that left something behind and have not changed for a lease.
 
-        A time in which this one could not look itself (the share was away, the process frozen) does not
-        count: nobody else may have been able to write. Everybody's lease then begins anew.
+        A time in which this one could not look itself (the share was away, the process frozen) or not write
+        (the disk was full) does not count: nobody else may have been able to. Everybody's lease then begins
+        anew.
 
         Parameters
         ----------
         now:
             Monotonic time (s).
+        beat_at:
+            When this server last wrote a heartbeat of its own, in the same time.
         """
-        beats = {str(beat["name"]): beat.get("updated") for beat in heartbeats(self._layout)}
+        signs = last_signs(self._layout)
         left = {*fs.folders(self._layout.running), *fs.folders(self._layout.accepting)} - {self._server}
-        if now - self._looked_at > self._blind_s:
+        if now - min(self._looked_at, beat_at) > self._blind_s:
             self._seen.clear()
         self._looked_at = now
         for name in left:
-            if self._seen.get(name, (None, 0.0))[0] != (beats.get(name), True):
-                self._seen[name] = ((beats.get(name), True), now)
+            if name not in self._seen or self._seen[name][0] != signs.get(name):
+                self._seen[name] = (signs.get(name), now)
         return sorted(
             name for name in left if now - self._seen[name][1] > self._lease_s and self._holds(name)
         )

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from qtrl_spool import fs, host
-from qtrl_spool.errors import ServerNameTakenError, UsageError
+from qtrl_spool.errors import ServerNameTakenError, StorageError, UsageError
 from qtrl_spool.spool.layout import Layout
 
 if TYPE_CHECKING:
@@ -136,8 +136,26 @@ def announced(layout: Layout, *, besides: str) -> int:
 
 
 def write_heartbeat(layout: Layout, beat: Mapping[str, Any]) -> None:
-    """Replace a server's heartbeat; it need not survive a power cut."""
-    fs.replace_json(layout.heartbeat(beat["name"]), {"format": FORMAT, **beat}, durable=False)
+    """Replace a server's heartbeat; it need not survive a power cut.
+
+    On a full disk the old one is touched, which `last_signs` sees, too.
+    """
+    path = layout.heartbeat(beat["name"])
+    try:
+        fs.replace_json(path, {"format": FORMAT, **beat}, durable=False)
+    except StorageError:
+        with contextlib.suppress(StorageError):
+            fs.touch(path)
+        raise
+
+
+def last_signs(layout: Layout) -> dict[str, str]:
+    """Return a text for each server that changes as long as it lives: with what it says, or with when."""
+    return {
+        name: f"{beat.get('updated')} {fs.mark_of(layout.heartbeat(name))}"
+        for beat in heartbeats(layout)
+        for name in [str(beat["name"])]
+    }
 
 
 def is_gone(beat: Mapping[str, Any]) -> bool:

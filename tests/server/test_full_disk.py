@@ -183,3 +183,29 @@ def test_a_server_says_that_the_disk_is_full_and_goes_on_when_there_is_room(
         until(lambda: mine.jobs(state="done"))
     finally:
         server.close()
+
+
+def test_two_servers_on_a_disk_that_is_full_for_longer_than_a_lease_leave_each_other_their_jobs(
+    tmp_path: Path, template: Path
+) -> None:
+    from .support import ServerProcess
+
+    with tmpfs(tmp_path / "spool", "6m") as root:
+        shutil.copytree(template, root, dirs_exist_ok=True)  # its lease is 3 s
+        spool = Spool(root)
+        servers = [ServerProcess(spool, name=name).ready() for name in ("one", "two")]
+        try:
+            slow = {"simulator": {"batch_s": 0.1}}
+            job = spool.submit(pi_no_pi(0), slow, n_reps=2, n_batches=90)
+            until(lambda: job.status()["phase"] == "acquiring")
+            fill(root, 0)
+            later = (root / "filler").stat().st_mtime + 7
+            until(lambda: all(path.stat().st_mtime > later for path in root.glob("servers/???.json")))
+            (root / "filler").unlink()
+            job.wait(60)
+        finally:
+            for each in servers:
+                each.close()
+
+        assert [event["event"] for event in job.log()].count("started") == 1
+        assert not any("taking over" in each.said() for each in servers)

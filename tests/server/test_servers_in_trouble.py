@@ -111,10 +111,42 @@ def test_the_time_in_which_a_server_could_not_look_is_no_proof_of_anothers_death
     servers.write_heartbeat(layout, {"name": "other", "updated": "2026-11-25T10:15:30.000000Z"})
 
     watch = Watch(layout, "mine", lease_s=60.0)
-    seen = [watch.dead(now) for now in (0.0, 25.0, 1000.0, 1025.0, 1050.0, 1055.0)]
-    dead = [watch.dead(now) for now in (1061.0, 1070.0)]
+    seen = [watch.dead(now, beat_at=now) for now in (0.0, 25.0, 1000.0, 1025.0, 1050.0, 1055.0)]
+    dead = [watch.dead(now, beat_at=now) for now in (1061.0, 1070.0)]
 
     assert seen == [[]] * 6 and dead == [["other"]] * 2
+
+
+def test_the_time_in_which_a_server_could_not_write_is_no_proof_of_anothers_death(spool: Spool) -> None:
+    layout = Layout(spool.path)
+    ticket = layout.claimed_by("other") / "50-000000001-20261125-101530-rabi-k3f9x.c1.qjob"
+    ticket.parent.mkdir()
+    ticket.write_bytes(b"")
+    servers.write_heartbeat(layout, {"name": "other", "updated": "2026-11-25T10:15:30.000000Z"})
+
+    watch = Watch(layout, "mine", lease_s=60.0)
+    seen = [watch.dead(now, beat_at=0.0) for now in (0.0, 25.0, 50.0, 75.0, 100.0)]
+    seen += [watch.dead(now, beat_at=now) for now in (125.0, 150.0)]
+    dead = watch.dead(175.0, beat_at=175.0)
+
+    assert seen == [[]] * 7 and dead == ["other"]
+
+
+def test_a_heartbeat_that_is_touched_because_nothing_can_be_written_is_a_sign_of_life(spool: Spool) -> None:
+    layout = Layout(spool.path)
+    ticket = layout.claimed_by("other") / "50-000000001-20261125-101530-rabi-k3f9x.c1.qjob"
+    ticket.parent.mkdir()
+    ticket.write_bytes(b"")
+    servers.write_heartbeat(layout, {"name": "other", "updated": "2026-11-25T10:15:30.000000Z"})
+
+    watch = Watch(layout, "mine", lease_s=60.0)
+    watch.dead(0.0, beat_at=0.0)
+    watch.dead(25.0, beat_at=25.0)
+    os.utime(layout.heartbeat("other"), (1, 1))
+    seen = [watch.dead(now, beat_at=now) for now in (50.0, 75.0, 100.0)]
+    dead = watch.dead(111.0, beat_at=111.0)
+
+    assert seen == [[]] * 3 and dead == ["other"]
 
 
 def test_a_job_that_is_done_does_not_run_again_when_its_ticket_was_put_among_the_claimed_ones(
