@@ -213,18 +213,19 @@ def move(source: Path, target: Path, *, durable: Durable = True, folder: int | N
     Returns
     -------
     bool
-        True if `target` is there afterwards: the move is ours. False if `source` had gone.
+        True if `target` is there afterwards: the move is ours. False if `source` had surely gone: somebody
+        else was first.
 
     Raises
     ------
     StorageError
-        If the rename failed and neither explains it.
+        If the rename failed and neither explains it: on a share that is away, nothing has gone.
     """
     try:
         os.rename(source if folder is None else source.name, target, src_dir_fd=folder)
     except OSError as error:
         if not exists(target):
-            if error.errno in _GONE and not _is_in(folder, source):
+            if error.errno in _GONE and _has_left(folder, source):
                 return False
             with reporting(f"move {source} to", target):
                 raise
@@ -235,14 +236,15 @@ def move(source: Path, target: Path, *, durable: Durable = True, folder: int | N
     return exists(target)
 
 
-def _is_in(folder: int | None, path: Path) -> bool:
+def _has_left(folder: int | None, path: Path) -> bool:
+    """Return whether `path` is surely not in its folder, of which `folder` may be a descriptor."""
     if folder is None:
-        return exists(path)
+        return is_gone(path)
     try:
         os.stat(path.name, dir_fd=folder, follow_symlinks=False)
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        return error.errno == errno.ENOENT
+    return False
 
 
 def is_immovable(error: StorageError) -> bool:

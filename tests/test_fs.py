@@ -55,6 +55,37 @@ def test_a_move_of_what_somebody_else_took_first_is_no_error(tmp_path: Path) -> 
     assert not fs.move(tmp_path / "gone", tmp_path / "b")
 
 
+def test_a_move_on_a_share_that_is_not_there_does_not_say_that_the_source_has_gone(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"move .*share/queue/a to .*share/running/b"):
+        fs.move(tmp_path / "share" / "queue" / "a", tmp_path / "share" / "running" / "b")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs descriptors of folders")
+def test_a_move_out_of_an_open_folder_of_what_somebody_else_took_first_is_no_error(tmp_path: Path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+
+    assert not fs.move(tmp_path / "gone", tmp_path / "b", folder=folder)
+    os.close(folder)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs descriptors of folders")
+def test_a_move_out_of_an_open_folder_that_cannot_be_looked_into_does_not_say_that_the_source_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, folder = os.stat, os.open(tmp_path, os.O_RDONLY)
+
+    def stale(path: object, *more: object, **how: object) -> object:
+        if how.get("dir_fd") == folder:
+            raise OSError(errno.ESTALE, "stale file handle", str(path))
+        return real(path, *more, **how)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "stat", stale)
+
+    with pytest.raises(StorageError, match=r"move .*gone to .*b"):
+        fs.move(tmp_path / "gone", tmp_path / "b", folder=folder)
+    os.close(folder)
+
+
 def test_a_move_whose_reply_was_lost_counts_because_its_target_is_there(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b"moved already")
 

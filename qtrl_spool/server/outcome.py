@@ -21,6 +21,7 @@ from qtrl_spool.errors import (
     ManifestError,
     OperatorError,
     QtrlSpoolError,
+    StorageError,
 )
 from qtrl_spool.job import State, final_name, is_id
 from qtrl_spool.results.space import clear
@@ -252,18 +253,44 @@ class Outcome:
         return any(fs.exists(home / final_name(state, claim)) for state in _EVENT if state.final)
 
     def lose(self, place: Place) -> bool:
-        """Publish nothing, because another server took the job over; make its record right again."""
-        job_id = place.ticket.job_id
-        _log.warning("%s is no longer ours: nothing was published", job_id)
-        home = self._layout.home(job_id)
-        fs.remove(home / claimed_result(place.ticket.claim))
-        if fs.exists(home / RESULT):
-            fs.remove(home / PARTIAL)
+        """Publish nothing, because another server took the job over; make its record right again.
+
+        That a move came to nothing proves no such thing: its reply may be lost, and the share away. So
+        nothing is removed before the ticket was seen elsewhere. True if it is this claim that made it done.
+
+        Raises
+        ------
+        StorageError
+            If the ticket is nowhere to be seen; then everything is kept.
+        """
+        job_id, claim = place.ticket.job_id, place.ticket.claim
+        there = self._elsewhere(place)
+        is_ours = there.state is State.DONE and there.ticket.claim == claim
+        if not is_ours:
+            _log.warning("%s is no longer ours: nothing was published", job_id)
+            home = self._layout.home(job_id)
+            fs.remove(home / claimed_result(claim))
+            if fs.exists(home / RESULT):
+                fs.remove(home / PARTIAL)
         with contextlib.suppress(InternalError):
             self.settle(job_id)
         self._journal.forget(job_id)
         self.close(job_id)
-        return False
+        return is_ours
+
+    def _elsewhere(self, place: Place) -> Place:
+        """Return where a ticket lies that another claim, or another end, took from where `place` says.
+
+        A listing may be stale: a ticket that waits under an older claim is one of before ours.
+        """
+        there = find(self._layout, place.ticket.job_id)
+        is_old = there and not there.state.final and there.ticket.claim < place.ticket.claim
+        if there is None or is_old or there.path == place.path:
+            raise StorageError(
+                f"the ticket of {place.ticket.job_id} is nowhere to be seen: whose the job is cannot be told",
+                hint="it is looked for again, and its data are kept; 'qtrl-spool doctor' looks for it, too",
+            )
+        return there
 
     # ------------------------------------------------------------ make it so
 
@@ -276,7 +303,8 @@ class Outcome:
         self._journal.note(
             job_id, claim, "committed", result=result.relative_to(self._layout.root).as_posix()
         )
-        fs.remove(home / PARTIAL)
+        if fs.exists(result):
+            fs.remove(home / PARTIAL)
         self.close(job_id)
         _log.info("%s is done", job_id)
 
