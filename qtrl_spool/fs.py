@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
+from qtrl_spool import appending
 from qtrl_spool.errors import StorageError
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ def touch(path: Path) -> None:
 
 
 def append_line(path: Path, line: str, *, durable: Durable = True, is_named: bool = False) -> None:
-    """Append one line; a line torn by an earlier death is closed first.
+    """Append one line, all of it, or fail and leave the file as it was; a torn line is closed first.
 
     `is_named` says that the file is there, under a durable name: its folder need not be synced.
     """
@@ -284,17 +285,14 @@ def append_line(path: Path, line: str, *, durable: Durable = True, is_named: boo
     with reporting("append to", path):
         descriptor = os.open(path, flags, 0o644)
         with open(descriptor, "r+b", buffering=0) as file:
-            size = file.seek(0, os.SEEK_END)
-            torn = size > 0 and _last_byte(file.fileno(), size) != b"\n"
-            file.write(("\n" if torn else "").encode() + in_utf8(line) + b"\n")
-            _sync_file(file.fileno(), path, durable)
-    if size == 0 and not is_named:
+            added = appending.append(file, in_utf8(line) + b"\n")
+            try:
+                _sync_file(file.fileno(), path, durable)
+            except (OSError, StorageError):
+                appending.take_back(file, added)
+                raise
+    if added.begin == 0 and not is_named:
         _sync_names(durable, path.parent)
-
-
-def _last_byte(descriptor: int, size: int) -> bytes:
-    os.lseek(descriptor, size - 1, os.SEEK_SET)
-    return os.read(descriptor, 1)
 
 
 def make_folder(folder: Path, *, durable: Durable = True, mode: int | None = None) -> None:

@@ -129,6 +129,36 @@ def test_a_line_torn_by_a_death_does_not_spoil_the_next(tmp_path: Path) -> None:
     assert log.read_bytes().splitlines() == [b'{"event": "a"}', b'{"event": "b', b'{"event": "c"}']
 
 
+def failing_sync(descriptor: int) -> None:
+    raise OSError(errno.EIO, "input/output error")
+
+
+def test_a_line_that_cannot_be_synced_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "events"
+    fs.append_line(log, "a")
+    monkeypatch.setattr(os, "fsync", failing_sync)
+
+    with pytest.raises(StorageError, match="input/output error"):
+        fs.append_line(log, "b")
+    assert log.read_bytes() == b"a\n"
+
+
+def test_a_line_that_cannot_be_synced_stays_where_another_one_follows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "events"
+
+    def appending(descriptor: int) -> None:
+        fs.append_line(log, "b", durable=False)
+        failing_sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", appending)
+
+    with pytest.raises(StorageError, match="input/output error"):
+        fs.append_line(log, "a")
+    assert log.read_bytes() == b"a\nb\n"
+
+
 def test_reading_what_is_not_there_gives_none(tmp_path: Path) -> None:
     assert fs.read(tmp_path / "nothing") is None
     assert fs.read(tmp_path / "nothing" / "below") is None

@@ -390,8 +390,8 @@ class ConfigStore:
 
     def _shown(self) -> int:
         """Return the version that ``current/`` shows."""
-        text = (fs.read_text(self.folder / "current" / _SHOWS) or "").strip()
-        return int(text) if text.isdecimal() else 0
+        text = (fs.read(self.folder / "current" / _SHOWS) or b"").strip()
+        return int(text) if text.isdigit() else 0
 
     def _current_texts(self) -> dict[str, str]:
         folder = self.folder / "current"

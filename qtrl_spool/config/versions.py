@@ -129,7 +129,7 @@ class Versions:
         return self.folder / "log.jsonl"
 
     def _logged(self) -> list[dict[str, Any]]:
-        lines = (fs.read_text(self._log) or "").splitlines()
+        lines = (fs.read(self._log) or b"").splitlines()
         return [entry for line in lines if (entry := _parsed(line)) is not None]
 
     def _file(self, n: int) -> Path:
@@ -157,8 +157,8 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _parsed(line: str) -> dict[str, Any] | None:
-    """Return what one line of the log says; None for a line torn by a death."""
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """Return what one line of the log says; None for a line torn by a death, perhaps inside a letter."""
     try:
         entry = json.loads(line)
     except ValueError:

@@ -453,3 +453,30 @@ class Anything(RuleBasedStateMachine):
 
 TestAnything = Anything.TestCase
 TestAnything.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
+
+
+@pytest.mark.parametrize("torn", ['{"version": 1, "why": "Q1\u2013'.encode()[:-1], b"\xff"])
+def test_a_line_of_the_log_that_is_torn_inside_a_letter_is_left_out(store: ConfigStore, torn: bytes) -> None:
+    with (store.folder / "log.jsonl").open("ab") as log:
+        log.write(torn)
+
+    updated(store, {"variables/Q1/amp": 0.3})
+
+    assert [entry["version"] for entry in store.log()] == [1, 2]
+
+
+def test_a_reason_with_a_separator_of_lines_in_it_is_one_entry_of_the_log(store: ConfigStore) -> None:
+    updated(store, {"variables/Q1/amp": 0.3}, why="one\u2028two")
+    updated(store, {"variables/Q1/amp": 0.4})
+
+    assert [entry["why"] for entry in store.log()] == ["the first", "one\u2028two", "why"]
+
+
+@pytest.mark.parametrize("text", [b"\xff", b""])
+def test_a_mark_of_what_current_shows_that_says_nonsense_is_written_anew(
+    store: ConfigStore, text: bytes
+) -> None:
+    (store.folder / "current" / ".version").write_bytes(text)
+
+    assert store.refresh(now=NOW) is None
+    assert (store.folder / "current" / ".version").read_text() == "1\n"

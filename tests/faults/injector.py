@@ -51,6 +51,8 @@ class Fault:
         Whether every such call fails from then on, until it is healed.
     late:
         Whether the call is carried out and then reported to have failed: a lost reply.
+    short:
+        Whether a write writes only a part, and says so; one that lasts fails from the next one on.
     calls:
         The calls that are counted; None: all that can meet the errno.
     among:
@@ -66,10 +68,12 @@ class Fault:
     calls: tuple[str, ...] | None = None
     among: Callable[[str], bool] = lambda told: True
     of: str = "call"
+    short: bool = False
 
     def __str__(self) -> str:
         what = "death" if self.code is None else errno.errorcode[self.code]
-        return f"{what} at {self.of} {self.nth}{', lasting' * self.lasting}{', done' * self.late}"
+        how = ", lasting" * self.lasting + ", done" * self.late + ", short" * self.short
+        return f"{what} at {self.of} {self.nth}{how}"
 
     def meets(self, call: str) -> bool:
         """Return whether a call is one of those that are counted."""
@@ -128,6 +132,7 @@ class Injector:
         self._log = None if log is None else os.open(log, flags, 0o644)
         self._lock = threading.Lock()
         self._n = 0
+        self._write = os.write
         self._readlink = os.readlink
 
     def install(self) -> None:
@@ -148,17 +153,23 @@ class Injector:
         for name in ("rename", "replace", "link"):
             setattr(os, name, self._around(name, getattr(os, name), two=True))
         os.fsync = self._around("fsync", os.fsync)
+        os.write = self._writing
         self._open, self._open_file = os.open, builtins.open
         os.open = self._opening
         builtins.open = self._opening_file
         io.open = self._opening_file
 
-    def call(self, name: str, what: str, real: Callable[[], Any]) -> Any:
-        """Carry a call out, unless it is the one that fails."""
+    def call(
+        self, name: str, what: str, real: Callable[[], Any], part: Callable[[], Any] | None = None
+    ) -> Any:
+        """Carry a call out, unless it is the one that fails; `part` carries out a part of it."""
         told = f"{name} {what}"
         if not self._fails(name, told):
             return real()
+        is_first = not self._wire.what
         self._wire.hit(told)
+        if self._fault.short and is_first and part is not None:
+            return part()
         if self._fault.code is None:
             os._exit(DIED)
         if self._fault.late:
@@ -168,7 +179,7 @@ class Injector:
     def _fails(self, name: str, told: str) -> bool:
         with self._lock:
             if self._log is not None:
-                os.write(self._log, f"{told}\n".encode())
+                self._write(self._log, f"{told}\n".encode())
             if not self._fault.meets(name):
                 return False
             is_counted = self._fault.among(told)
@@ -203,6 +214,18 @@ class Injector:
         return (full[len(self._root) + 1 :] or ".") if inside else None
 
     # ------------------------------------------------------------ files
+
+    def _writing(self, descriptor: int, data: Any) -> int:
+        where = self._where(descriptor, None)
+        if where is None:
+            return self._write(descriptor, data)
+        return self.writing(where, data, lambda some: self._write(descriptor, some))
+
+    def writing(self, where: str, data: Any, write: Callable[[Any], int]) -> int:
+        """Write, unless that fails, or is cut short."""
+        some = memoryview(data).cast("B")
+        half = some[: max(1, len(some) // 2)]
+        return self.call("write", where, lambda: write(some), lambda: write(half))
 
     def _opening(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         where = self._where(path, dir_fd)
@@ -247,7 +270,7 @@ class _Raw(io.FileIO):
         self._where = where
 
     def write(self, data: Any) -> int:
-        return self._injector.call("write", self._where, lambda: super(_Raw, self).write(data))
+        return self._injector.writing(self._where, data, super().write)
 
     def readinto(self, buffer: Any) -> int:
         return self._injector.call("read", self._where, lambda: super(_Raw, self).readinto(buffer))

@@ -168,11 +168,13 @@ def cases(template: Path, work: Path, scenarios: Sequence[str] = tuple(SCENARIOS
         for kind, n in Counter(map(kind_of, calls)).items():
             fault = Fault(0, among=partial(_is, kind), of=f"{kind},")
             groups.setdefault(kind, []).extend(
-                Case(scenario, replace(fault, nth=nth, code=code, lasting=lasting))
+                Case(scenario, replace(fault, nth=nth, code=code, lasting=lasting, short=short))
                 for nth in range(1, n + 1)
                 for code in ERRNOS
                 if code in POSSIBLE[kind.split(" ", 1)[0]]
                 for lasting in (False, True)
+                for short in (False, True)
+                if not short or (code == errno.ENOSPC and kind.startswith("write "))
             )
     for turn in range(max(map(len, groups.values()))):
         for number, group in enumerate(groups.values()):
