@@ -82,6 +82,10 @@ class Fault:
         return call in CHANGES if self.code is None else self.code in POSSIBLE[call]
 
 
+class _CutShortError(Exception):
+    """A write shall write only a part."""
+
+
 class Wire:
     """A page that a child with an injector shares with its parent: what was hit, and whether it is healed."""
 
@@ -159,17 +163,15 @@ class Injector:
         builtins.open = self._opening_file
         io.open = self._opening_file
 
-    def call(
-        self, name: str, what: str, real: Callable[[], Any], part: Callable[[], Any] | None = None
-    ) -> Any:
-        """Carry a call out, unless it is the one that fails; `part` carries out a part of it."""
+    def call(self, name: str, what: str, real: Callable[[], Any]) -> Any:
+        """Carry a call out, unless it is the one that fails."""
         told = f"{name} {what}"
         if not self._fails(name, told):
             return real()
         is_first = not self._wire.what
         self._wire.hit(told)
-        if self._fault.short and is_first and part is not None:
-            return part()
+        if self._fault.short and is_first and name == "write":
+            raise _CutShortError
         if self._fault.code is None:
             os._exit(DIED)
         if self._fault.late:
@@ -224,8 +226,10 @@ class Injector:
     def writing(self, where: str, data: Any, write: Callable[[Any], int]) -> int:
         """Write, unless that fails, or is cut short."""
         some = memoryview(data).cast("B")
-        half = some[: max(1, len(some) // 2)]
-        return self.call("write", where, lambda: write(some), lambda: write(half))
+        try:
+            return self.call("write", where, lambda: write(some))
+        except _CutShortError:
+            return write(some[: max(1, len(some) // 2)])
 
     def _opening(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         where = self._where(path, dir_fd)
