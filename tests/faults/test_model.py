@@ -14,8 +14,7 @@ from qtrl_spool.job import MOVES
 MODEL = Path(__file__).parents[2] / "docs" / "model" / "claim.pml"
 
 HOLDS = {
-    "three servers": "-DCRASHES=0",
-    "a crash": "-DSERVERS=2",
+    "three servers, a crash, a lost reply": "",
     "a person": "-DSERVERS=2 -DSTEPS=1 -DPAUSES=1 -DCRASHES=0",
     "two stages": "-DSTAGES -DCRASHES=0 -DLOST=0",
 }
@@ -27,12 +26,12 @@ FAILS = {
 }
 
 
-def errors(work: Path, options: str) -> int:
+def errors(work: Path, options: str, *, optimise: str = "-O0") -> int:
     """Return how many errors spin finds in the model with these options (it stops at the first)."""
     if not (shutil.which("spin") and shutil.which("gcc")):
         pytest.skip("needs spin and gcc")
     subprocess.run(["spin", *options.split(), "-a", MODEL], cwd=work, check=True, capture_output=True)
-    build = ["gcc", "-O0", "-w", "-DSAFETY", "-DCOLLAPSE", "-DMEMLIM=2000", "-o", "pan", "pan.c"]
+    build = ["gcc", optimise, "-w", "-DSAFETY", "-DCOLLAPSE", "-DMEMLIM=2000", "-o", "pan", "pan.c"]
     subprocess.run(build, cwd=work, check=True, capture_output=True)
     ran = subprocess.run(["./pan", "-m200000", "-n"], cwd=work, check=True, capture_output=True, text=True)
     found = re.search(r"errors: (\d+)", ran.stdout)
@@ -44,7 +43,7 @@ def errors(work: Path, options: str) -> int:
 def test_a_ticket_is_there_once_and_a_result_is_published_once_in_every_order(
     tmp_path: Path, options: str
 ) -> None:
-    assert errors(tmp_path, options) == 0
+    assert errors(tmp_path, options, optimise="-O2") == 0
 
 
 @pytest.mark.parametrize("options", FAILS.values(), ids=FAILS.keys())
