@@ -291,11 +291,13 @@ class Acceptance:
         if ending.drop is not None and not fs.exists(ending.drop):
             fs.remove(ending.source)  # another server took the drop over while we were away
             return False
-        return fs.move(ending.source, ending.target, durable=self._syncs)
+        is_there = fs.move(ending.source, ending.target, durable=self._syncs)
+        if is_there and ending.drop is not None:
+            self._came(ending.target)  # all that arrived together is known before a look decides who is first
+        return is_there
 
     def _acknowledge(self, ending: _Ending) -> None:
         if ending.drop is not None:
-            self._came(ending.target)
             self._put_away(ending.drop)
         ending.said()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from qtrl_spool import fs
@@ -19,13 +20,20 @@ SEQUENCE = pi_no_pi(0).to_dict()
 TEXT = json.dumps(SEQUENCE)
 
 
-def intake_of(layout: Layout, *, renamed: bool = True, index: Index | None = None) -> Intake:
+def intake_of(
+    layout: Layout,
+    *,
+    renamed: bool = True,
+    index: Index | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Intake:
     settings = read_settings(layout.mark)
     store = ConfigStore(layout.config)
     fs.make_folder(layout.accepting_by("lab"))
     journal = Journal(layout, "lab", durable=settings.durable)
     index = index or Index(layout)
-    return Intake(layout, settings, journal, "lab", lambda _: store.current(), lambda _: renamed, index)
+    default, was_renamed = (lambda _: store.current()), (lambda _: renamed)
+    return Intake(layout, settings, journal, "lab", default, was_renamed, index, meanwhile)
 
 
 def drop(layout: Layout, name: str, text: str = TEXT, box: str = "50-normal") -> Path:

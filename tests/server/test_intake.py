@@ -242,6 +242,22 @@ def test_what_only_looks_like_an_id_gets_one_of_its_own(layout: Layout, intake: 
     assert queued(layout) != [job_id]
 
 
+def test_who_chooses_in_the_midst_of_accepting_sees_all_that_arrived_together_or_nothing(
+    layout: Layout,
+) -> None:
+    index = Index(layout)
+    seen: list[list[int | None]] = []
+    intake = intake_of(
+        layout, index=index, meanwhile=lambda: seen.append([each.ticket.priority for each in index.queued])
+    )
+    intake.scan()
+    for name, box in (("a.json", "70-low"), ("b.json", "50-normal"), ("c.json", "10-urgent")):
+        drop(layout, name, box=box)
+    intake.scan()
+
+    assert [each for each in seen if each] and all(each in ([], [10, 50, 70]) for each in seen)
+
+
 def test_one_id_in_two_boxes_at_once_is_one_job(layout: Layout, intake: Intake) -> None:
     from qtrl_spool.bundle import from_text, pack
 
