@@ -248,18 +248,28 @@ class Server:
 
     def _leaves_unwritten(self) -> bool:
         """Whether to end although what was measured cannot be written: told so twice, or waited a minute."""
-        if self._stop_asked_at is None or not self._pipeline.is_stuck:
+        if self._stop_asked_at is None or not (self._pipeline.is_stuck or self._was_gone):
             return False
-        if self._stops < 2 and time.monotonic() - self._stop_asked_at < _STUCK_S:
+        left_s = _STUCK_S - (time.monotonic() - self._stop_asked_at)
+        job_id, trouble = self._pipeline.job_id, self._pipeline.trouble or "; ".join(self._troubles)
+        if self._stops < 2 and left_s > 0:
+            if not self._stuck_told:
+                self._stuck_told = True
+                _log.warning(
+                    "%s cannot be written (%s): tried for %.0f s more; asked again, it is given up",
+                    job_id,
+                    trouble,
+                    left_s,
+                )
             return False
         _log.error(
             "%s is left unwritten while the storage refuses (%s): it starts over at the next start",
-            self._pipeline.job_id,
-            self._pipeline.trouble or "; ".join(self._troubles),
+            job_id,
+            trouble,
         )
         return True
 
-    _busy, _moved, _was_gone, _stop_told = True, False, False, False
+    _busy, _moved, _was_gone, _stop_told, _stuck_told = True, False, False, False, False
 
     def _patience(self) -> float:
         """Return for how long (s) the loop may wait for an event."""
@@ -357,6 +367,8 @@ class Server:
 
     def _note_trouble(self, troubles: list[str]) -> None:
         """Say once what is wrong with the storage, and once that it is right again."""
+        unwritten = self._pipeline.trouble if self._pipeline.is_stuck else None
+        troubles += [unwritten] if unwritten is not None and unwritten not in troubles else []
         for each in troubles:
             if each not in self._told:
                 _log.error("storage trouble, trying again: %s", each)

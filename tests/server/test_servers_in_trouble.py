@@ -103,6 +103,26 @@ def test_nothing_is_written_where_the_spool_was_and_the_running_job_goes_on_unti
     assert spool.submit(pi_no_pi(0), n_reps=3, n_batches=1).wait(60).done()
 
 
+def test_a_server_whose_spool_is_gone_in_the_midst_of_a_job_ends_when_it_is_asked_twice(
+    spool: Spool, serve: Serve, tmp_path: Path
+) -> None:
+    server = serve().ready()
+    job = spool.submit(pi_no_pi(0), **paced(0.2, 40))
+    until(lambda: job.status()["progress"]["batch"] >= 2)
+    away = tmp_path / "away"
+
+    spool.path.rename(away)
+    until(lambda: "is the share mounted?" in server.said())
+    server.process.send_signal(signal.SIGTERM)
+    until(lambda: "asked again, it is given up" in server.said())
+    status = server.stop()
+    away.rename(spool.path)
+
+    assert status == 0 and "is left unwritten while the storage refuses" in server.said()
+    serve()
+    assert job.wait(60).state == "done"
+
+
 def test_the_time_in_which_a_server_could_not_look_is_no_proof_of_anothers_death(spool: Spool) -> None:
     layout = Layout(spool.path)
     ticket = layout.claimed_by("other") / "50-000000001-20261125-101530-rabi-k3f9x.c1.qjob"
