@@ -19,10 +19,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from qtrl_spool import fs
+from qtrl_spool.errors import StorageError
+from qtrl_spool.job import blank_record
 from qtrl_spool.server.experience import Experience
 from qtrl_spool.server.foresight import Foresight, Seen
 from qtrl_spool.server.roll import Roll
@@ -108,7 +111,7 @@ class Board:
         self._experience.learn(self._journal.record)
         if not is_time:
             return
-        beats = servers.heartbeats(self._layout)
+        beats = servers.heard(self._layout).beats
         if len(beats) > 1:
             self._roll.refresh()
         self._write(beats, list(map(snapshot.line, arriving)))
@@ -144,9 +147,12 @@ class Board:
     # ------------------------------------------------------------ lines
 
     def _record(self, place: Place) -> Mapping[str, Any]:
+        """Return the record of a claimed job; where the storage refuses its files, what its ticket says."""
         job_id = place.ticket.job_id
-        record = None if place.server == self._server else read_status(self._layout, job_id)
-        return record or self._journal.record(job_id)
+        with suppress(StorageError):
+            record = None if place.server == self._server else read_status(self._layout, job_id)
+            return record or self._journal.record(job_id)
+        return blank_record(job_id, job_id)
 
     def _running(self, place: Place, record: Mapping[str, Any]) -> str:
         facts = {"state": place.state.value, "priority": place.ticket.priority, "claim": place.ticket.claim}
@@ -158,10 +164,10 @@ class Board:
     def _kept(self, facts: Facts) -> dict[str, str]:
         """Return, by job, what keeps it alone from running, such as another job or the time."""
         if not self._roll.is_whole:
-            return {}
+            return dict(facts.aside)
         now = datetime.now(UTC)
         told = ((job_id, kept(job.facts, now=now, facts=facts)) for job_id, job in self._roll.keepable())
-        return {job_id: why for job_id, why in told if why is not None}
+        return {**{job_id: why for job_id, why in told if why is not None}, **facts.aside}
 
     def _queued(self, beats: Sequence[Mapping[str, Any]], facts: Facts, kept: Mapping[str, str]) -> list[str]:
         """Return the lines of the waiting jobs; where only times have changed, only those are made anew."""

@@ -1,29 +1,31 @@
 """Which job is next, and the order to run it.
 
 The ordering rule itself is `qtrl_spool.spool.tickets.turn`; here is who may take the job whose turn it
-is, and what an `Order` says of it. Called by the pipeline. A job that cannot even be read is claimed and
-fails. Fails with `StorageError`.
+is, and what an `Order` says of it. Called by the pipeline. A job that is no bundle is claimed and fails; one
+of which the storage refuses a file is left aside for a while, and the next one is looked at. Fails with
+`StorageError`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from typing import Any
 
 from qtrl_spool import fs
 from qtrl_spool.bundle import Bundle, unpack
 from qtrl_spool.config import ConfigStore, Configuration
 from qtrl_spool.errors import InternalError, QtrlSpoolError, StorageError
+from qtrl_spool.server.aside import MOST_BROKEN, Aside, is_of_one_job
 from qtrl_spool.server.orders import Before, Order
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.roll import Choice
 from qtrl_spool.spool.arriving import is_open
 from qtrl_spool.spool.eligible import Facts, keeping, kept, why_not
-from qtrl_spool.spool.journal import Journal, n_attempts, paused_at, read_status
+from qtrl_spool.spool.journal import Journal, n_attempts, paused_at, read_events, read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.pauses import pauses
 from qtrl_spool.spool.tickets import Place, Tickets
@@ -73,17 +75,25 @@ class Choosing:
         self._choice = choice
         self._names = names
         self._refused: set[str] = set()
+        self.aside = Aside()
+        """The jobs of which the storage refuses a file at present."""
 
     def best(self, *, besides: Collection[str]) -> Place | None:
         """Return the ticket whose turn it is; `besides` are the jobs that pause at this moment."""
         self._end_refusals()
         facts, now = self._known(), datetime.now(UTC)
-        keep = keeping(facts)
+        keep, troubles = keeping(facts), count()
 
         def takes(place: Place, told: Mapping[str, Any]) -> bool:
-            if place.ticket.job_id in besides:
+            if place.ticket.job_id in besides or self.aside.rests(place.ticket.job_id):
                 return False
-            return kept(told, now=now, facts=facts) is None and self._takes(facts, place)
+            try:
+                return kept(told, now=now, facts=facts) is None and self._takes(facts, place)
+            except StorageError as trouble:
+                self.aside.put(place.ticket.job_id, trouble)
+                if next(troubles) < MOST_BROKEN:
+                    return False
+                raise
 
         return self._choice.next(takes, lambda instrument: keep(instrument) is None)
 
@@ -94,8 +104,15 @@ class Choosing:
         return Facts(servers, said, partial(is_open, self._layout))
 
     def _takes(self, facts: Facts, place: Place) -> bool:
-        """Whether a job may run here by its record, which another server may have written since."""
-        record = read_status(self._layout, place.ticket.job_id) or {}
+        """Whether a job may run here by its record, which another server may have written since.
+
+        Of one that was left aside all is read that its order needs: for nothing, none is taken back for it.
+        """
+        job_id = place.ticket.job_id
+        record = read_status(self._layout, job_id) or {}
+        if job_id in self.aside:
+            fs.read(place.path)
+            read_events(self._layout, job_id)
         return why_not(place, record, now=datetime.now(UTC), facts=facts) is None
 
     @staticmethod
@@ -109,7 +126,7 @@ class Choosing:
         )
 
     def order(self, best: Place, before: Mapping[str, Before]) -> Order | None:
-        """Return the order to run a job, and mark it as open; None if it cannot be read, and so has failed.
+        """Return the order to run a job, and mark it as open; None if it has failed, or is left aside.
 
         A ticket that is gone is left alone: it may be one that was claimed for us a moment ago, and whose
         mark stays until its job has ended.
@@ -121,6 +138,21 @@ class Choosing:
         before:
             What paused jobs measured, by id, as far as this server still has it.
         """
+        try:
+            order = self._made(best, before)
+        except StorageError as trouble:
+            if not self.leaves_aside(best.ticket.job_id, trouble):
+                raise
+            return None
+        return order
+
+    def leaves_aside(self, job_id: str, trouble: StorageError) -> bool:
+        """Leave a job aside if trouble is its own; False if all of them shall rest for a while."""
+        if is_of_one_job(trouble):
+            self.aside.put(job_id, trouble)
+        return is_of_one_job(trouble) and not self.aside.is_crowded
+
+    def _made(self, best: Place, before: Mapping[str, Before]) -> Order | None:
         job_id = best.ticket.job_id
         mark = fs.mark_of(best.path)
         data = fs.read(best.path)
@@ -204,7 +236,12 @@ class Choosing:
 
     def _end_refusals(self) -> None:
         """Make the records of refused jobs say what their tickets say, after a storage that failed."""
-        for job_id in sorted(self._refused):
-            with suppress(InternalError):
+        for job_id in sorted(each for each in self._refused if not self.aside.rests(each)):
+            try:
                 self._outcome.settle(job_id)
+            except InternalError:
+                pass
+            except StorageError as trouble:
+                self.aside.put(job_id, trouble)
+                continue
             self._refused.discard(job_id)

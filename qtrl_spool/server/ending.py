@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from qtrl_spool.errors import BackendError, QtrlSpoolError
 from qtrl_spool.job import State, Ticket
 from qtrl_spool.server.orders import Before, Execution, Order
 from qtrl_spool.server.outcome import Outcome
+from qtrl_spool.server.telling import do_all
 from qtrl_spool.spool.journal import n_retries, read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.settings import Settings
@@ -112,10 +114,12 @@ class Ending:
 
     def forget_gone(self) -> None:
         """Give the room of paused jobs back that ended, or that another server goes on with."""
-        for job_id in list(self.before):
-            record = read_status(self._layout, job_id) or {}
-            if record.get("state") not in _MAY_GO_ON:
-                self.before.pop(job_id).data.close()
+        do_all([partial(self._forget_if_gone, job_id) for job_id in self.before])
+
+    def _forget_if_gone(self, job_id: str) -> None:
+        record = read_status(self._layout, job_id) or {}
+        if record.get("state") not in _MAY_GO_ON:
+            self.before.pop(job_id).data.close()
 
     def finish(self, order: Order, cause: Cause | None) -> None:
         """Publish a result that is written, unless the job was cancelled meanwhile."""

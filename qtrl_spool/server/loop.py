@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from qtrl_spool import __version__, fs, host, run
@@ -41,6 +42,7 @@ from qtrl_spool.server.roll import Choice, Roll
 from qtrl_spool.server.stage import Reports
 from qtrl_spool.server.standby import Charge, Me, has_work, in_charge
 from qtrl_spool.server.steering import Steering
+from qtrl_spool.server.telling import Once, do_all
 from qtrl_spool.server.wake import Wake
 from qtrl_spool.spool import servers, tickets
 from qtrl_spool.spool.eligible import moment
@@ -129,6 +131,8 @@ class Server:
         self._stop_asked_at: float | None = None
         self._stops = 0
         self._closing = False
+        self._take_charge = Once()
+        self._heeds_drain = False
         self._started = utc(datetime.now(UTC))
 
     def _make_rooms(self, make_backend: Callable[[], Backend]) -> None:
@@ -188,10 +192,11 @@ class Server:
         ) as self._charge:  # fmt: skip
             if self._charge is None:
                 return
-            self._make_room()
-            self._charge.inherit(self._take_over)
-            recover(self.layout, self._outcome, self.name)
-            end_drain(self.layout, self.name)
+            self._take_charge.left = [
+                self._end_old_drain,
+                partial(self._charge.inherit, self._take_over),
+                partial(recover, self.layout, self._outcome, self.name, ours=self._pipeline.has),
+            ]
             sys.setswitchinterval(_SWITCH_S)
             gc.set_threshold(*_COLLECTED)
             self._pipeline.begin()
@@ -203,6 +208,10 @@ class Server:
                     self._wake.wait(self._patience())
             finally:
                 self._close()
+
+    def _end_old_drain(self) -> None:
+        end_drain(self.layout, self.name)
+        self._heeds_drain = True
 
     def _make_room(self) -> None:
         durable = self.settings.durable
@@ -238,7 +247,9 @@ class Server:
             return self._leaves_unwritten()
         if self._stop_asked_at is not None:
             return True
-        return self._drain and not self._troubles and not self._busy and not self._awaits_attempt()
+        if not self._drain or self._troubles or self._pipeline.aside.told():
+            return False
+        return not self._busy and not self._awaits_attempt()
 
     def _awaits_attempt(self) -> bool:
         """Return whether a job that the instrument failed is soon to be tried again: a drain waits for it."""
@@ -295,6 +306,7 @@ class Server:
             self._need_spool,
             self._watch_anew,
             self._make_room,
+            self._take_charge,
             self._accept_drops,
             self._answer_requests,
             self._refresh_config,
@@ -383,7 +395,7 @@ class Server:
 
     def _answer_requests(self) -> None:
         self._moved |= bool(self._steering.scan())
-        if not self._closing and is_draining(self.layout, self.name):
+        if self._heeds_drain and not self._closing and is_draining(self.layout, self.name):
             _log.info("server %r was asked to end when nothing is left to run", self.name)
             self._closing = self._drain = True
 
@@ -414,8 +426,12 @@ class Server:
                 _log.warning("configuration %s: %s", default.version, warning)
 
     def _take_over_dead(self) -> None:
-        for dead in self._watch.dead(time.monotonic(), beat_at=self._beat_at):
-            self._take_over(dead, silent(self.settings.lease_s))
+        before = self._unread()
+        what, dead = silent(self.settings.lease_s), self._watch.dead(time.monotonic(), beat_at=self._beat_at)
+        for each in self._unread():
+            if each not in before:
+                _log.error("left aside, and tried again: %s", each)
+        do_all([partial(self._take_over, each, what) for each in dead])
 
     def _take_over(self, dead: str, what: str = DIED) -> None:
         take_over(self.layout, self._outcome_of(dead), dead, self.name, what)
@@ -440,6 +456,8 @@ class Server:
         self._beat, self._beat_at = beat, now
 
     def _facts(self, stopped: bool) -> dict[str, Any]:
+        stopped_by = self._troubles[0] if self._troubles else self._pipeline.trouble
+        going_on = (*self._pipeline.aside.told().values(), *self._unread())
         return {
             "name": self.name,
             "host": host.host_name(),
@@ -458,8 +476,14 @@ class Server:
             "instrument": self.instrument,
             "standby": False,
             "watching": self._watching,
-            "trouble": self._troubles[0] if self._troubles else self._pipeline.trouble,
+            "trouble": stopped_by or next(iter(going_on), None),
+            "goes_on": stopped_by is None,
+            "aside": self._pipeline.aside.told(),
         }
+
+    def _unread(self) -> list[str]:
+        """Return in words which heartbeats of others cannot be read."""
+        return [str(each) for each in self._watch.unread.values()]
 
 
 __all__ = ["Server"]

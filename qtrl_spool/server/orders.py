@@ -16,7 +16,7 @@ from qtrl_spool import run
 from qtrl_spool.backends import Backend
 from qtrl_spool.bundle import Bundle
 from qtrl_spool.config import Configuration
-from qtrl_spool.errors import QtrlSpoolError
+from qtrl_spool.errors import QtrlSpoolError, StorageError
 from qtrl_spool.gathered import Data
 from qtrl_spool.results.space import Reservation
 from qtrl_spool.spool.tickets import Place
@@ -216,7 +216,7 @@ class NotBegun:
     """The claim was lost, came to nothing, or was in vain; nothing was acquired."""
 
     order: Order
-    trouble: QtrlSpoolError | None = None
+    trouble: StorageError | None = None
 
 
 @dataclass(frozen=True)

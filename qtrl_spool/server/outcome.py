@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from qtrl_spool import fs
@@ -25,6 +27,7 @@ from qtrl_spool.errors import (
 )
 from qtrl_spool.job import State, final_name, is_id
 from qtrl_spool.results.space import clear
+from qtrl_spool.server.telling import do_all
 from qtrl_spool.spool.edits import Edit, Edits, left
 from qtrl_spool.spool.eligible import backoff_s
 from qtrl_spool.spool.journal import (
@@ -364,12 +367,14 @@ class Outcome:
         details = {key: value for key, value in meant.items() if key not in _OF_EVERY_EVENT}
         self._journal.note(job_id, edit.ticket.claim, "edited", **details)
 
-    def settle_all(self) -> None:
-        """Settle every job that was open when a server of this name ended."""
-        self.settle_edits()
-        for job_id in self.opened():
-            with contextlib.suppress(InternalError):
-                self.settle(job_id)
+    def settle_all(self, ours: Callable[[str], bool] = lambda job_id: False) -> None:
+        """Settle what was open when a server of this name ended, but for jobs that are `ours` now."""
+        left = [job_id for job_id in self.opened() if not ours(job_id)]
+        do_all([self.settle_edits, *(partial(self._settle_if_known, job_id) for job_id in left)])
+
+    def _settle_if_known(self, job_id: str) -> None:
+        with contextlib.suppress(InternalError):
+            self.settle(job_id)
 
 
 def is_editing(layout: Layout, server: str) -> bool:

@@ -47,7 +47,7 @@ def drain(layout: Layout, asked: Asked, *, now: str, durable: bool) -> str:
     server = _server(layout, asked)
     asked.check_admin("drain a server")
     moment = datetime.now(UTC)
-    beats = [beat for beat in servers.heartbeats(layout) if servers.looks_alive(beat, now=moment)]
+    beats = [beat for beat in servers.heard(layout).beats if servers.looks_alive(beat, now=moment)]
     alive = [str(beat["name"]) for beat in beats if not beat.get("standby")]
     if server is not None and server not in alive:
         raise UsageError(f"server {server!r} is not running", hint="there is nothing to drain")
@@ -68,7 +68,8 @@ def _server(layout: Layout, asked: Asked) -> str | None:
     if server is None:
         return None
     name = servers.check_name(str(server))
-    known = {str(beat["name"]) for beat in servers.heartbeats(layout)}
+    found = servers.heard(layout)
+    known = {*(str(beat["name"]) for beat in found.beats), *found.unread}
     if name not in known:
         are = "are" if len(known) > 1 else "is"
         raise UsageError(

@@ -20,13 +20,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from qtrl_spool import fs
 from qtrl_spool.backends import Backend
 from qtrl_spool.config import ConfigStore
-from qtrl_spool.errors import InternalError, StorageError
+from qtrl_spool.errors import StorageError
 from qtrl_spool.server import orders
 from qtrl_spool.server.acquiring import Acquiring
 from qtrl_spool.server.choosing import Choosing, Names
@@ -37,11 +38,11 @@ from qtrl_spool.server.orders import Execution, Order
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.patience import BESIDES_S, Now, hung, overdue
 from qtrl_spool.server.preparing import Preparing
+from qtrl_spool.server.recovery import give_back
 from qtrl_spool.server.roll import Choice
 from qtrl_spool.server.slot import Slot
 from qtrl_spool.server.stage import Reports
-from qtrl_spool.server.telling import act_on_all
-from qtrl_spool.spool import tickets
+from qtrl_spool.server.telling import act_on_all, do_all
 from qtrl_spool.spool.journal import Journal
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.settings import Settings
@@ -52,6 +53,7 @@ _PROGRESS_EVERY_S = 0.2
 _LOOK_AGAIN_S = 1.0
 _MOST_FINISHING = 16
 _GRACE_S = 10.0
+_STRAY = "it lay among the claimed jobs, and nobody ran it"
 
 
 class Pipeline:
@@ -95,6 +97,7 @@ class Pipeline:
         self._server = names.server
         self._make_backend = make_backend
         self._choosing = Choosing(layout, journal, moves, outcome, store, choice, names)
+        self.aside = self._choosing.aside
         self._ending = Ending(layout, outcome, last_order)
         self._health = Health(layout, journal, names.server, names.backend, durable=settings.durable)
         self._reports = reports
@@ -202,6 +205,11 @@ class Pipeline:
         known = (now, self._slot.order, *(each.order for each in self._written.values()))
         return next((each for each in known if each and each.job_id == job_id), None)
 
+    def has(self, job_id: str) -> bool:
+        """Whether a job is in our hands, or something that the stages said of it is still to be acted on."""
+        said = (getattr(report, "order", None) for report in self._said)
+        return self._order_of(job_id) is not None or any(each and each.job_id == job_id for each in said)
+
     def _halt(self, now: Now, cause: Cause, *, at_once: bool = False) -> None:
         self._causes.setdefault(now.order.job_id, cause)
         now.order.halt.set()
@@ -212,36 +220,28 @@ class Pipeline:
     # ------------------------------------------------------------ choose
 
     def step(self) -> None:
-        """Look at the clock, act on what the stages said, and choose what is next.
+        """Look at the clock, choose what is next, act on what the stages said: one's trouble keeps no other.
 
         The next job is chosen first; what is to be written comes after: no instrument waits for a disk.
         """
         self._look_at_clock()
-        self._give_back_strays()
-        self._ending.forget_gone()
         if self._backend is not None:
             self._health.ask_again(self._acquiring.inbox)
-        self._choose()
+        strays = partial(give_back, self._layout, self._outcome, self._server, _STRAY, self.has)
+        do_all([self._ending.forget_gone, self._choose, self._act_on_said, strays])
+
+    def _act_on_said(self) -> None:
         self._is_refused = True
         act_on_all(self._said, self._act, self.look_up)
         self._is_refused = False
         for stage in (self._preparing, self._acquiring, self._finishing):
-            if not stage.alive and not stage.ending.is_set():
-                raise InternalError(
-                    f"the stage {type(stage).__name__} died", hint="please report it, with the log"
-                )
+            stage.need_alive()
 
     def look_up(self, *, anew: bool = False) -> None:
         """Choose in the midst of other work, if a stage has news or nothing to do, or `anew`; never fails."""
         with suppress(StorageError):  # the next step meets it again, and tells
             if anew or self._slot.order is None or not self._reports.is_heard:
                 self._choose()
-
-    def _give_back_strays(self) -> None:
-        """Give back what lies among our claimed tickets and is in nobody's hands."""
-        for place in tickets.running(self._layout, self._server):
-            if self._order_of(place.ticket.job_id) is None:
-                self._outcome.give_back(place, "it lay among the claimed jobs, and nobody ran it")
 
     def _choose(self) -> None:
         self._hear()
@@ -388,8 +388,7 @@ class Pipeline:
         return True
 
     def _forget(self, order: Order) -> None:
-        written = self._written.pop(order.job_id, None)
-        if written is not None:
+        if (written := self._written.pop(order.job_id, None)) is not None:
             written.ready.room.end()
             if order.job_id not in self._ending.before:
                 written.data.close()
@@ -409,7 +408,8 @@ class Pipeline:
     def _not_begun(self, report: orders.NotBegun) -> None:
         """Give back what was claimed in vain; what was claimed by another is that one's."""
         order, trouble = report.order, report.trouble
-        if trouble is not None:
+        self._slot.empty(order)
+        if trouble is not None and not self._choosing.leaves_aside(order.job_id, trouble):
             if str(trouble) != self.trouble:
                 _log.error("storage trouble, trying again: %s", trouble)
             self.trouble = str(trouble)
@@ -421,10 +421,10 @@ class Pipeline:
         else:
             self._outcome.close(order.job_id)
         self._causes.pop(order.job_id, None)
-        self._slot.empty(order)
 
     def _note_begun(self, report: orders.Begun) -> None:
         order = report.order
+        self.aside.take(order.job_id)
         self._moves.settle(order.waiting, order.place)
         self._journal.absorb(order.job_id, report.events)
         _log.info("claimed %s", order.job_id)

@@ -8,12 +8,16 @@ are never compared. Everything here can be done twice.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from qtrl_spool import fs
+from qtrl_spool.errors import StorageError
 from qtrl_spool.server.outcome import Outcome, is_editing, opened
+from qtrl_spool.server.telling import do_all
 from qtrl_spool.spool.accepting import REQUEST, parse_taken
 from qtrl_spool.spool.layout import Layout
-from qtrl_spool.spool.servers import last_signs
+from qtrl_spool.spool.servers import heard, last_signs
 from qtrl_spool.spool.tickets import running
 
 _log = logging.getLogger(__name__)
@@ -23,14 +27,43 @@ _BLIND_S = 5.0
 DIED = "died"
 
 
-def recover(layout: Layout, outcome: Outcome, server: str, what: str = DIED) -> None:
+def recover(
+    layout: Layout,
+    outcome: Outcome,
+    server: str,
+    what: str = DIED,
+    ours: Callable[[str], bool] = lambda job_id: False,
+) -> None:
     """Give back what `server` had claimed when it died, then settle what it left open.
 
-    What is known of its death, `what` says in words.
+    Parameters
+    ----------
+    layout, outcome, server:
+        The spool, and for whom.
+    what:
+        What is known of its death, in words.
+    ours:
+        Whether a job is in the hands of the living server of that name: such are left alone.
+
+    Raises
+    ------
+    StorageError
+        If the storage failed for one job; the others are given back all the same.
     """
-    for place in running(layout, server):
-        outcome.give_back(place, f"server {server!r} {what} while it ran the job")
-    outcome.settle_all()
+    why = f"server {server!r} {what} while it ran the job"
+    do_all([partial(give_back, layout, outcome, server, why, ours), partial(outcome.settle_all, ours)])
+
+
+def give_back(layout: Layout, outcome: Outcome, server: str, why: str, ours: Callable[[str], bool]) -> None:
+    """Give back what lies among the claimed tickets of a server, but for what is in its hands (`ours`).
+
+    Raises
+    ------
+    StorageError
+        If the storage failed for one job; the others are given back all the same.
+    """
+    places = (place for place in running(layout, server) if not ours(place.ticket.job_id))
+    do_all([partial(outcome.give_back, place, why) for place in places])
 
 
 class Watch:
@@ -53,6 +86,8 @@ class Watch:
         self._blind_s = max(lease_s / 2, _BLIND_S)
         self._looked_at = float("-inf")
         self._seen: dict[str, tuple[str | None, float]] = {}
+        self.unread: Mapping[str, StorageError] = {}
+        """The servers whose heartbeat cannot be read, and why."""
 
     def dead(self, now: float, *, beat_at: float) -> list[str]:
         """Return the other servers that left something behind and have not changed for a lease.
@@ -68,7 +103,8 @@ class Watch:
         beat_at:
             When this server last wrote a heartbeat of its own, in the same time.
         """
-        signs = last_signs(self._layout)
+        found = heard(self._layout)
+        self.unread, signs = found.unread, last_signs(self._layout, found)
         left = {*fs.folders(self._layout.running), *fs.folders(self._layout.accepting)} - {self._server}
         if now - min(self._looked_at, beat_at) > self._blind_s:
             self._seen.clear()
@@ -107,7 +143,12 @@ def take_over(layout: Layout, outcome: Outcome, dead: str, server: str, what: st
         What is known of its death, in words.
     """
     _log.warning("server %r %s: taking over what it left", dead, what)
-    recover(layout, outcome, dead, what)
+    do_all(
+        [partial(recover, layout, outcome, dead, what), partial(_take_drops, layout, outcome, dead, server)]
+    )
+
+
+def _take_drops(layout: Layout, outcome: Outcome, dead: str, server: str) -> None:
     mine, durable = layout.accepting_by(server), outcome.durable
     fs.make_folder(mine, durable=durable)
     for name in fs.names(layout.accepting_by(dead)):

@@ -4,7 +4,8 @@ An entry is made once, from the job's status record, and again when this server 
 ticket bears another name. What another server changed of a job where it lies is found within `refresh`,
 a few jobs at a time; who claims a job looks at its record again before.
 
-Called by the claim and by ``board``. Fails: `StorageError`.
+Of a job whose record cannot be read, only what its ticket says is known until it can. Called by the claim
+and by ``board``. Fails: `StorageError`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from qtrl_spool.errors import StorageError
 from qtrl_spool.forecast.kinds import kind_of
 from qtrl_spool.job import State, blank_record
 from qtrl_spool.spool.index import Index
@@ -76,6 +79,7 @@ class Roll:
         self._entries: dict[str, Entry] = {}
         self._keepable: set[str] = set()
         self._unread: deque[Place] = deque()
+        self._unreadable: dict[str, Place] = {}
         self._next = 0
         self.version = 0
         """Grows with every entry that is made anew."""
@@ -110,7 +114,7 @@ class Roll:
             ticket = place.ticket
             job = known.get(ticket.job_id)
             if job is None or job.claim != ticket.claim or job.priority != ticket.priority:
-                job = self._read(place)
+                job = self._met(place)
             yield place, job
 
     def keepable(self) -> list[tuple[str, Entry]]:
@@ -126,25 +130,30 @@ class Roll:
         for job_id in self._journal.take_written() & self._entries.keys():
             self._unread.append(self._entries.pop(job_id).place)
         self._unread += self._index.take_came()
+        self._unread += self._unreadable.values()
+        self._unreadable.clear()
         self._forget_gone()
         end = self._clock() + _READING_S
         while self._unread and self._clock() < end:
             place = self._unread.popleft()
             known = self._entries.get(place.ticket.job_id)
             if (known is None or not known.is_of(place)) and self._index.has(place):
-                self._read(place)
+                self._met(place)
 
     def refresh(self) -> None:
         """Read a few records again, in turn: another server may have changed them."""
         waiting = self._index.queued
         for _ in range(min(_REFRESHED, len(waiting))):
             self._next = (self._next + 1) % len(waiting)
-            place = waiting[self._next]
-            record = read_status(self._layout, place.ticket.job_id)
-            known = self._entries.get(place.ticket.job_id)
-            if record is not None and known is not None and record["updated"] != known.facts.get("updated"):
-                self._journal.forget(place.ticket.job_id)
-                self._read(place)
+            with suppress(StorageError):
+                self._refresh(waiting[self._next])
+
+    def _refresh(self, place: Place) -> None:
+        record = read_status(self._layout, place.ticket.job_id)
+        known = self._entries.get(place.ticket.job_id)
+        if record is not None and known is not None and record["updated"] != known.facts.get("updated"):
+            self._journal.forget(place.ticket.job_id)
+            self._read(place)
 
     def _forget_gone(self) -> None:
         """Forget jobs that neither wait nor are held any more, now and then."""
@@ -152,6 +161,18 @@ class Roll:
             there = {place.ticket.job_id for place in (*self._index.queued, *self._index.held)}
             self._entries = {job_id: each for job_id, each in self._entries.items() if job_id in there}
             self._keepable &= there
+
+    def _met(self, place: Place) -> Entry:
+        """Return an entry, read now; of a job whose record the storage refuses, what its ticket says.
+
+        Such an entry is not kept: it is read with what is learnt next.
+        """
+        if place.ticket.job_id not in self._unreadable:
+            try:
+                return self._read(place)
+            except StorageError:
+                self._unreadable[place.ticket.job_id] = place
+        return self.known(place)
 
     def _read(self, place: Place) -> Entry:
         job_id = place.ticket.job_id

@@ -129,6 +129,13 @@ class Stage(Generic[T]):
         """Whether the thread runs."""
         return self._thread.is_alive()
 
+    def need_alive(self) -> None:
+        """Raise `InternalError` if the thread died."""
+        if not self.alive and not self.ending.is_set():
+            raise InternalError(
+                f"the stage {type(self).__name__} died", hint="please report it, with the log"
+            )
+
     def report(self, report: Report) -> None:
         """Say something to the main loop."""
         self._reports.put(report)

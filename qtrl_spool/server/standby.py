@@ -253,7 +253,7 @@ def _path(layout: Layout) -> str:
 
 def clear_gone(layout: Layout) -> None:
     """Take away what standbys of this host that were killed said of themselves under a name of their own."""
-    for beat in servers.heartbeats(layout):
+    for beat in servers.heard(layout).beats:
         name = str(beat.get("name"))
         if _ALIAS in name and servers.is_gone(beat):
             with suppress(StorageError):

@@ -1,16 +1,55 @@
-"""Acts on what the stages said, one report after another, so that one job's trouble keeps no other job.
+"""Does one thing after another, so that one job's trouble keeps no other: what the stages said, and more.
 
-Called by ``pipeline``. Fails with the first `StorageError` when all the rest is done; what it was about, and
-all that was said later of the same job, is kept for the next time, in its order.
+Called by ``pipeline``, ``recovery`` and ``outcome``. Fails with the first `StorageError` when all the rest is
+done; what a report was about, and all that was said later of the same job, is kept for the next time, in its
+order.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from qtrl_spool.errors import StorageError
 from qtrl_spool.server.orders import Report
+
+
+def do_all(actions: Iterable[Callable[[], object]]) -> None:
+    """Do things one after another, whatever the storage refuses to one of them.
+
+    Raises
+    ------
+    StorageError
+        The first trouble, when the others are done.
+    """
+    troubles: list[StorageError] = []
+    for act in actions:
+        try:
+            act()
+        except StorageError as trouble:
+            troubles.append(trouble)
+    for first in troubles:
+        raise first
+
+
+class Once:
+    """What is to be done once: what the storage refuses of it is done when this is called again."""
+
+    def __init__(self) -> None:
+        self.left: list[Callable[[], object]] = []
+
+    def __call__(self) -> None:
+        """Do what is left, in its order; fails as `do_all` does."""
+        left, self.left = self.left, []
+        do_all([partial(self._try, each) for each in left])
+
+    def _try(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except StorageError:
+            self.left.append(action)
+            raise
 
 
 def act_on_all(

@@ -67,12 +67,15 @@ class Facts:
         Returns whether a job, by its id, has not come to its end yet; what is unknown has.
     troubles:
         What the storage refuses to which of the servers, in words.
+    aside:
+        Why which jobs are left aside, by id: the storage refuses their files.
     """
 
     servers: Mapping[str, str]
     pauses: tuple[Pause, ...] = ()
     is_open: Callable[[str], bool] = lambda job_id: False
     troubles: Mapping[str, str] = field(default_factory=dict)
+    aside: Mapping[str, str] = field(default_factory=dict)
 
 
 def why_not(place: Place, record: Mapping[str, Any], *, now: datetime, facts: Facts) -> str | None:

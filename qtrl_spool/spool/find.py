@@ -27,7 +27,7 @@ from qtrl_spool.spool.copies import copied
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.moment import Moment, joined
-from qtrl_spool.spool.servers import heartbeats, looks_alive
+from qtrl_spool.spool.servers import heard, looks_alive
 from qtrl_spool.spool.snapshot import Snapshot, read_snapshot
 
 __all__ = [
@@ -219,7 +219,7 @@ def _with_place(layout: Layout, record: dict[str, Any]) -> dict[str, Any]:
 def servers(layout: Layout) -> list[dict[str, Any]]:
     """Return what every server last said of itself; ``alive`` says whether it seems to live."""
     now = datetime.now(UTC)
-    return [{**beat, "alive": looks_alive(beat, now=now)} for beat in heartbeats(layout)]
+    return [{**beat, "alive": looks_alive(beat, now=now)} for beat in heard(layout).beats]
 
 
 def is_served(layout: Layout) -> bool:

@@ -23,7 +23,7 @@ from qtrl_spool.spool.eligible import Facts, keeping, kept, moment, stopped_by
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.pauses import pauses
-from qtrl_spool.spool.servers import heartbeats, is_gone, is_silent, looks_alive
+from qtrl_spool.spool.servers import heard, is_gone, is_silent, looks_alive
 from qtrl_spool.spool.snapshot import ETAS, Snapshot, document, read_snapshot, short
 from qtrl_spool.spool.standing import Line, serving
 from qtrl_spool.spool.tickets import Place
@@ -48,7 +48,7 @@ class Moment:
     def __init__(self, layout: Layout, now: datetime) -> None:
         self._layout = layout
         self._now = now
-        self.servers = [{**beat, "alive": looks_alive(beat, now=now)} for beat in heartbeats(layout)]
+        self.servers = [{**beat, "alive": looks_alive(beat, now=now)} for beat in heard(layout).beats]
         self.alive = [beat for beat in self.servers if beat["alive"] and not beat.get("standby")]
         troubled = [{**beat, "trouble": _trouble_of(beat, now)} for beat in self.alive]
         self.snapshot = read_snapshot(layout)
@@ -118,7 +118,8 @@ class Moment:
         line = self._line()
         for place in places:
             record = self._record(place, known)
-            why = kept(record, now=self._now, facts=self._facts)
+            why = self._facts.aside.get(place.ticket.job_id)
+            why = why or kept(record, now=self._now, facts=self._facts)
             yield short(self._timed(record), **_facts_of(place, record), **standing(line, record, why))
 
     def _line(self) -> Line:
@@ -203,8 +204,10 @@ def facts_of(layout: Layout, beats: Iterable[Mapping[str, Any]]) -> Facts:
     """Return what decides whether jobs may run, given the heartbeats of those that take jobs."""
     beats = list(beats)
     servers = {each.name: each.instrument for each in serving(beats, ())}
-    troubles = {str(beat["name"]): str(beat["trouble"]) for beat in beats if beat.get("trouble")}
-    return Facts(servers, pauses(layout), partial(is_open, layout), troubles)
+    stopped = (beat for beat in beats if beat.get("trouble") and not beat.get("goes_on"))
+    troubles = {str(beat["name"]): str(beat["trouble"]) for beat in stopped}
+    aside = {job: f"left aside: {why}" for beat in beats for job, why in (beat.get("aside") or {}).items()}
+    return Facts(servers, pauses(layout), partial(is_open, layout), troubles, aside)
 
 
 def is_lost(record: Mapping[str, Any]) -> bool:

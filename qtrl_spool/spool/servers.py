@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -121,17 +123,54 @@ def holder(layout: Layout, name: str) -> str:
     )
 
 
-def heartbeats(layout: Layout) -> list[dict[str, Any]]:
-    """Return what every server last said of itself, by name."""
+@dataclass(frozen=True)
+class Heard:
+    """What servers last said of themselves.
+
+    Attributes
+    ----------
+    beats:
+        The heartbeats, by name.
+    unread:
+        Those that the storage refuses to give away, by the server's name: it may live, or be dead.
+    """
+
+    beats: list[dict[str, Any]]
+    unread: dict[str, StorageError]
+
+
+def heard(layout: Layout) -> Heard:
+    """Return what every server last said of itself, as far as it can be read."""
     names = (name for name in fs.names(layout.servers) if name.endswith(".json") and not name.startswith("."))
-    files = [name for name in names if not name.endswith(f"{TIMINGS}.json")]
-    found = [fs.read_json(layout.servers / name) for name in files]
-    return [beat for beat in found if beat is not None and beat.get("format") == FORMAT]
+    found = Heard([], {})
+    for name in (each for each in names if not each.endswith(f"{TIMINGS}.json")):
+        try:
+            beat = fs.read_json(layout.servers / name)
+        except StorageError as trouble:
+            found.unread[name.removesuffix(".json")] = trouble
+            continue
+        if beat is not None and beat.get("format") == FORMAT:
+            found.beats.append(beat)
+    return found
+
+
+def heartbeats(layout: Layout) -> list[dict[str, Any]]:
+    """Return what every server last said of itself, by name; for those who must know of every one.
+
+    Raises
+    ------
+    StorageError
+        If one cannot be read; `heard` leaves it out.
+    """
+    found = heard(layout)
+    for trouble in found.unread.values():
+        raise trouble
+    return found.beats
 
 
 def announced(layout: Layout, *, besides: str) -> int:
     """Return how many bytes the servers, but for one, say that they are going to write."""
-    beats = [beat for beat in heartbeats(layout) if beat.get("name") != besides and not beat.get("stopped")]
+    beats = [beat for beat in heard(layout).beats if beat.get("name") != besides and not beat.get("stopped")]
     return sum(max(0, each) for beat in beats if isinstance(each := beat.get("announced_bytes"), int))
 
 
@@ -149,13 +188,20 @@ def write_heartbeat(layout: Layout, beat: Mapping[str, Any]) -> None:
         raise
 
 
-def last_signs(layout: Layout) -> dict[str, str]:
-    """Return a text for each server that changes as long as it lives: with what it says, or with when."""
-    return {
+def last_signs(layout: Layout, found: Heard) -> dict[str, str]:
+    """Return a text for each server that changes as long as it lives: with what it says, or with when.
+
+    Of a heartbeat that cannot be read, when it was written says enough; where that cannot be seen either, the
+    text is another one each time.
+    """
+    marks = {name: fs.mark_of(layout.heartbeat(name)) for name in found.unread}
+    unread = {name: mark or f"unseen at {time.monotonic_ns()}" for name, mark in marks.items()}
+    read = {
         name: f"{beat.get('updated')} {fs.mark_of(layout.heartbeat(name))}"
-        for beat in heartbeats(layout)
+        for beat in found.beats
         for name in [str(beat["name"])]
     }
+    return {**read, **unread}
 
 
 def is_gone(beat: Mapping[str, Any]) -> bool:

@@ -166,8 +166,8 @@ def test_a_standby_of_the_same_name_waits_for_it(spool: Spool, serve: Serve) -> 
 def test_a_standby_of_the_same_name_takes_over_within_a_second(spool: Spool, serve: Serve) -> None:
     patient(spool)
     first = serve().ready()
-    job = spool.submit(pi_no_pi(0), {"simulator": {"batch_s": 0.05}}, n_reps=10, n_batches=20)
     second = serve("--standby").ready()
+    job = spool.submit(pi_no_pi(0), {"simulator": {"batch_s": 0.05}}, n_reps=10, n_batches=20)
     until(lambda: job.status()["progress"]["batch"] >= 1)
 
     first.kill()

@@ -1,0 +1,141 @@
+"""One file that cannot be read or written costs its own job only, for as long as that lasts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qtrl_spool import Spool
+from qtrl_spool.client import Job
+from qtrl_spool.experiments import pi_no_pi
+from qtrl_spool.spool import pauses, servers
+from qtrl_spool.spool.layout import Layout
+
+from .broken import BrokenServer
+from .support import Serve, quick, until
+
+Breaking = Callable[..., BrokenServer]
+KINDS = {
+    "ticket": r"^(open|read) (queue|running)/.*{id}\.c\d+\.qjob",
+    "events": r"^(open|read) .*{id}/events\.c0\.jsonl",
+    "record": r"^(open|read) .*{id}/status\.json",
+}
+of_every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture
+def breaking(spool: Spool) -> Iterator[Breaking]:
+    """Return a function that starts a server whose storage refuses something; all are gone after the test."""
+    started: list[BrokenServer] = []
+
+    def start(*options: str, name: str = "lab", refuses: str = "") -> BrokenServer:
+        started.append(BrokenServer(spool, *options, name=name, refuses=refuses))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()
+
+
+def queued(spool: Spool, serve: Serve, n: int = 2, **more: Any) -> list[Job]:
+    """Have jobs accepted, in their order, by a server that ends before any of them has run."""
+    server = serve(name="before").ready()
+    spool.pause("until the file is broken")
+    jobs = [spool.submit(pi_no_pi(0), **quick(**more)) for _ in range(n)]
+    tickets = until(lambda: len(found := sorted((spool.path / "queue").glob("*/*.qjob"))) == n and found)
+    assert server.stop() == 0
+    (spool.path / "servers" / "before.json").unlink()
+    pauses.resume(Layout.of(spool.path), None)
+    return [job for ticket in tickets for job in jobs if job.id in ticket.name]
+
+
+def trouble(spool: Spool, name: str = "lab") -> str:
+    beat = next((each for each in spool.queue()["servers"] if each["name"] == name), {})
+    return str(beat.get("trouble") or "")
+
+
+def put_into(spool: Spool, job: Job, server: str) -> Path:
+    """Put a waiting ticket among those that a server has claimed."""
+    (ticket,) = (spool.path / "queue").glob(f"*/*{job.id}*")
+    claimed = spool.path / "running" / server / ticket.name.replace(".c0.", ".c1.")
+    claimed.parent.mkdir(exist_ok=True)
+    return ticket.rename(claimed)
+
+
+@of_every_kind
+def test_the_next_job_is_left_aside_as_long_as_a_file_of_it_cannot_be_read(
+    spool: Spool, serve: Serve, breaking: Breaking, kind: str
+) -> None:
+    first, second = queued(spool, serve)
+
+    server = breaking(refuses=KINDS[kind].format(id=first.id))
+    assert second.wait(60).state == "done"
+    until(lambda: first.id in trouble(spool))
+    said = server.said().count(first.id)
+    server.refuse("")
+
+    assert first.wait(60).state == "done"
+    assert said <= 3 and server.hits() < 100
+    until(lambda: not trouble(spool))
+
+
+@of_every_kind
+def test_a_claimed_ticket_of_which_a_file_cannot_be_read_keeps_no_server_from_starting(
+    spool: Spool, serve: Serve, breaking: Breaking, kind: str
+) -> None:
+    first, second = queued(spool, serve)
+    put_into(spool, first, "lab")
+
+    server = breaking(refuses=KINDS[kind].format(id=first.id))
+    assert second.wait(60).state == "done"
+    server.refuse("")
+
+    assert first.wait(60).state == "done"
+    assert [event["event"] for event in second.log()].count("committed") == 1
+
+
+@pytest.mark.parametrize("kind", ["ticket", "events"])
+def test_a_broken_file_of_one_job_keeps_no_other_job_of_a_dead_server(
+    spool: Spool, serve: Serve, breaking: Breaking, kind: str
+) -> None:
+    first, second = queued(spool, serve)
+    put_into(spool, first, "other")
+    put_into(spool, second, "other")
+
+    server = breaking(refuses=KINDS[kind].format(id=first.id))
+    assert second.wait(60).state == "done"
+    server.refuse("")
+
+    assert first.wait(60).state == "done"
+
+
+def test_a_heartbeat_of_an_old_server_that_cannot_be_read_stops_nothing(
+    spool: Spool, serve: Serve, breaking: Breaking
+) -> None:
+    (job,) = queued(spool, serve, 1)
+    servers.write_heartbeat(Layout.of(spool.path), {"name": "old", "stopped": True, "updated": "long ago"})
+
+    server = breaking(refuses=r"^(open|read) servers/old\.json")
+    assert job.wait(60).state == "done"
+
+    until(lambda: "old.json" in trouble(spool))
+    assert server.said().count("old.json") == 1
+    assert server.stop() == 0
+
+
+def test_a_job_whose_events_cannot_be_written_waits_alone(
+    spool: Spool, serve: Serve, breaking: Breaking
+) -> None:
+    first, second = queued(spool, serve)
+
+    server = breaking(refuses=rf"^(create|write) .*{first.id}/events\.c\d+\.jsonl")
+    assert second.wait(60).state == "done"
+    until(lambda: first.id in trouble(spool))
+    server.refuse("")
+
+    assert first.wait(60).state == "done"
+    assert os.listdir(spool.path / "running" / "lab") == []
