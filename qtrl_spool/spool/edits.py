@@ -13,24 +13,31 @@ this one file decide who goes on, whoever is frozen or dies:
     (edited~… is removed)
 
 What is found as ``edit~`` after a death is put back; what is found as ``edited~`` is brought to its end.
-An editor and whoever takes over for it may both try: each rename has one winner.
+Where only the new ticket lies, the old one is taken out and put back, under its next claim number: an editor
+that was frozen before it took it out looks for it in vain. An editor and whoever takes over for it may both
+try: each rename has one winner. The old ticket is removed when the job was seen elsewhere, and synced there;
+if the new one has gone, the old one comes back.
 
-Called by ``server.editing`` and ``server.outcome``. Fails: `StorageError`; a ticket that somebody else
-moved first is no error.
+Called by ``server.editing`` and ``server.outcome``; `where_seen` by whoever must not miss a ticket that a
+server has in its hands. Fails: `StorageError`; a ticket that somebody else moved first is no error.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from qtrl_spool import fs
+from qtrl_spool.errors import StorageError
 from qtrl_spool.job import State, Ticket
 from qtrl_spool.spool.layout import Layout
-from qtrl_spool.spool.tickets import Place, Tickets
+from qtrl_spool.spool.tickets import Place, Tickets, find
 
+_log = logging.getLogger(__name__)
+_LOOKS = 5
 _TAKEN, _DECIDED, _NEW = "edit", "edited", ".edit"
 _NAME = re.compile(r"(?P<step>edit|edited|\.edit)~(?P<state>queued|held)~(?P<ticket>.+)")
 
@@ -93,14 +100,17 @@ class Edits:
 
     def begin(self, place: Place, data: bytes) -> Edit | None:
         """Write the new ticket and take the old one out; None if it was no longer there."""
-        state = State.HELD if place.state is State.HELD else State.QUEUED
-        edit = Edit(self._folder, state, place.ticket.claimed())
+        edit = self._edit_of(place)
         fs.remove(edit.new)
         fs.write_new(edit.new, data, durable=self._durable)
         if not self._moves.take_out(place, edit.taken):
             fs.remove(edit.new)
             return None
         return edit
+
+    def _edit_of(self, place: Place) -> Edit:
+        state = State.HELD if place.state is State.HELD else State.QUEUED
+        return Edit(self._folder, state, place.ticket.claimed())
 
     def give_up(self, edit: Edit) -> bool:
         """Put the old ticket back; False if somebody else did, or if the edit counts already."""
@@ -110,17 +120,25 @@ class Edits:
         return is_back
 
     def decide(self, edit: Edit) -> bool:
-        """Make the edit count; False if another server, which took over, had put the old ticket back."""
-        if fs.move(edit.taken, edit.decided, durable=self._durable):
-            return True
-        fs.remove(edit.new)
-        return False
+        """Make the edit count; False if another server, which took over, had put the old ticket back.
+
+        The new ticket is left to `recover` then: whoever is not sure what happened removes nothing.
+        """
+        return fs.move(edit.taken, edit.decided, durable=self._durable) or fs.exists(edit.decided)
 
     def end(self, edit: Edit) -> None:
-        """Put the new ticket where the old one was, unless that is done already."""
-        if fs.exists(edit.new):
-            self._back(edit.new, edit)
-        fs.remove(edit.decided)
+        """Put the new ticket where the old one was, unless that is done already; remove the old one.
+
+        If there is no new one, and the job is nowhere else, the old one is its last copy: it comes back.
+        """
+        if self._back(edit.new, edit) or self._is_elsewhere(edit):
+            fs.remove(edit.decided)
+        elif self._back(edit.decided, edit):
+            _log.warning("%s has its old bundle: the new one has gone", edit.ticket.job_id)
+
+    def _is_elsewhere(self, edit: Edit) -> bool:
+        job_id = edit.ticket.job_id
+        return where_seen(self._layout, job_id, durable=self._durable, but=edit) is not None
 
     def _back(self, path: Path, edit: Edit) -> bool:
         held = self._layout.held
@@ -136,7 +154,22 @@ class Edits:
                 note(edit)
                 self.end(edit)
             else:
-                fs.remove(edit.new)
+                self._forestall(edit)
+
+    def _forestall(self, edit: Edit) -> None:
+        """Remove a new ticket that lies there alone, once nobody can take the old one out for it any more."""
+        place = find(self._layout, edit.ticket.job_id)
+        if place is None:
+            return  # somebody is moving it: at the next look
+        is_waiting = place.state in {State.QUEUED, State.HELD}
+        if is_waiting and place.ticket.claim < edit.ticket.claim and not self._renumber(place):
+            return
+        fs.remove(edit.new)
+
+    def _renumber(self, place: Place) -> bool:
+        """Take a waiting ticket out and put it back, under its next claim number; False if it had gone."""
+        edit = self._edit_of(place)
+        return self._moves.take_out(place, edit.taken) and self.give_up(edit)
 
 
 def left(folder: Path) -> Iterator[Edit]:
@@ -158,5 +191,51 @@ def is_edit(name: str) -> bool:
 
 def is_edited(layout: Layout, job_id: str) -> bool:
     """Return whether a server is just now replacing the ticket of a job."""
-    folders = (layout.accepting_by(server) for server in fs.folders(layout.accepting))
-    return any(edit.ticket.job_id == job_id for folder in folders for edit in left(folder))
+    return any(True for _ in _of(layout, job_id))
+
+
+def _of(layout: Layout, job_id: str) -> Iterator[Edit]:
+    for server in fs.folders(layout.accepting):
+        yield from (edit for edit in left(layout.accepting_by(server)) if edit.ticket.job_id == job_id)
+
+
+def where_seen(layout: Layout, job_id: str, *, durable: bool, but: Edit | None = None) -> Path | None:
+    """Return where the ticket of a job lies, be it in the hands of an editor; None if it is nowhere.
+
+    Parameters
+    ----------
+    layout:
+        The spool.
+    job_id:
+        The job.
+    durable:
+        Whether it shall survive a power cut where it was seen: its folder is synced while it lies there.
+    but:
+        An edit whose own files do not count.
+
+    Raises
+    ------
+    StorageError
+        If the storage fails, or the ticket moves on and on.
+    """
+    for _ in range(_LOOKS):
+        path = _where(layout, job_id, but)
+        if path is None or not durable:
+            return path
+        fs.sync_folder(path.parent)
+        if fs.exists(path):
+            return path
+    raise StorageError(f"the ticket of {job_id} moves on whenever it is looked at", hint="it is tried again")
+
+
+def _where(layout: Layout, job_id: str, but: Edit | None) -> Path | None:
+    """Look where tickets lie, then in the hands of editors, then again: an edit may end between the two."""
+    place = find(layout, job_id)
+    if place is None:
+        edits = (edit for edit in _of(layout, job_id) if edit != but)
+        held = (path for edit in edits for path in (edit.taken, edit.decided))
+        taken = next((path for path in held if fs.exists(path)), None)
+        if taken is not None:
+            return taken
+        place = find(layout, job_id)
+    return None if place is None else place.path
