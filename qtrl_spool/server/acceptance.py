@@ -11,7 +11,10 @@ which priority. Several are brought to their end together:
     remove the drops: now they are acknowledged
 
 Every step can be done twice: a job that was noted as accepted is not checked again, one that has a ticket
-is left alone. What fails in one drop stops that drop alone, which stays where it is and is tried again.
+is left alone, once that ticket's folder is synced. Before a drop is gone on with that another server took, or
+this one before it died, the copies of its bundle are removed wherever they lie: whoever was frozen right
+before the rename of one then has nothing to rename. What fails in one drop stops that drop alone, which stays
+where it is and is tried again.
 """
 
 from __future__ import annotations
@@ -40,9 +43,9 @@ from qtrl_spool.job import OWNERS, State, Ticket, utc
 from qtrl_spool.server.after import check_after
 from qtrl_spool.server.box import unreadable_by_us
 from qtrl_spool.server.candidates import Candidate, candidate, stem
-from qtrl_spool.spool import drops, tickets
+from qtrl_spool.spool import drops
 from qtrl_spool.spool.accepting import Taken
-from qtrl_spool.spool.edits import is_edited
+from qtrl_spool.spool.edits import where_seen
 from qtrl_spool.spool.journal import Journal, read_events, read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.untrusted import may_write
@@ -123,7 +126,11 @@ class Acceptance:
         self._server = server
         self._limits = limits
         self._default = default
+        self._durable = durable
         self._syncs = Syncs(durable=durable, meanwhile=meanwhile)
+        self._named: set[Path] = set()
+        self._naming: set[Path] = set()
+        self._copies: dict[str, list[Path]] | None = None
         self._journal = journal.with_syncs(self._syncs)
         self._last_order = 0
 
@@ -141,11 +148,13 @@ class Acceptance:
         """
         troubles: list[StorageError] = []
         endings: list[_Ending] = []
+        self._copies, self._naming = None, set()
         try:
             for arrival in arrivals:
                 ending = self._guarded(self._prepared, arrival, troubles)
                 endings += [ending] if ending else []
             self._syncs.commit()
+            self._named |= self._naming
             moved = [each for each in endings if self._guarded(self._move, each, troubles)]
             self._syncs.commit()
         finally:
@@ -176,7 +185,9 @@ class Acceptance:
     def _prepared(self, arrival: Arrival) -> _Ending | None:
         self._meanwhile()
         path, taken = arrival.path, arrival.taken
-        if self._has_ticket(taken.job_id):
+        if arrival.seen is None:
+            self._remove_others(taken.job_id)
+        if self._has_ticket(taken.job_id, is_new=arrival.seen is not None):
             _log.info("%s was dropped again: nothing to do", taken.job_id)
             self._put_away(path)
             return None
@@ -186,11 +197,18 @@ class Acceptance:
             return self._rejected(path, taken, problem) if fs.exists(path) else None
         return self._accepted(path, taken, fit)
 
-    def _has_ticket(self, job_id: str) -> bool:
-        if not fs.exists(self._layout.home(job_id)):
+    def _remove_others(self, job_id: str) -> None:
+        """Remove the copies that others were about to queue: the drop is ours, so that they make no more."""
+        if self._copies is None:
+            self._copies = _copies_in(self._layout)
+        for copy in self._copies.get(job_id, ()):
+            fs.remove(copy)
+
+    def _has_ticket(self, job_id: str, *, is_new: bool) -> bool:
+        """Return whether a job has a ticket, be it in an editor's hands; it survives a power cut then."""
+        if is_new and not fs.exists(self._layout.home(job_id)):
             return False
-        find, layout = tickets.find, self._layout  # an edit may begin or end between two of these looks
-        return bool(find(layout, job_id) or is_edited(layout, job_id) or find(layout, job_id))
+        return where_seen(self._layout, job_id, durable=self._durable) is not None
 
     def _is_noted(self, job_id: str) -> bool:
         return any(event["event"] == "accepted" for event in read_events(self._layout, job_id))
@@ -216,7 +234,7 @@ class Acceptance:
 
     def _accepted(self, path: Path, taken: Taken, fit: Candidate) -> _Ending:
         ticket = Ticket(taken.priority, self.next_order(), taken.job_id)
-        self._journal.open_home(taken.job_id)
+        self._open_home(taken.job_id)
         if self._is_noted(taken.job_id):
             self._journal.secure(taken.job_id, 0)
         else:
@@ -240,12 +258,27 @@ class Acceptance:
     def _queue_folder(self, priority: int) -> Path:
         folder = self._layout.queue / self._layout.priority_folder(priority)
         fs.make_folder(folder, durable=self._syncs)
+        self._secure_name(folder)
         return folder
+
+    def _open_home(self, job_id: str) -> None:
+        home = self._layout.home(job_id)
+        is_old = fs.exists(home)
+        self._journal.open_home(job_id)
+        self._secure_name(home.parent)
+        if is_old:
+            self._syncs.folder(home.parent)
+
+    def _secure_name(self, folder: Path) -> None:
+        """Sync the name of a folder with the rest, once: whoever made it may have died before."""
+        if folder not in self._named:
+            self._syncs.folder(folder.parent)
+            self._naming.add(folder)
 
     def _rejected(self, path: Path, taken: Taken, problem: QtrlSpoolError) -> _Ending:
         problem.where = problem.where or taken.name
         problems = getattr(problem, "problems", (problem,))
-        self._journal.open_home(taken.job_id)
+        self._open_home(taken.job_id)
         target = self._resting_place(path, f"{taken.job_id}~{taken.name}")
         text = harmless(rejection(taken, problems)).encode()
         fs.replace(self._layout.rejected / f"{taken.job_id}.txt", text, durable=self._syncs)
@@ -311,6 +344,25 @@ class Acceptance:
                 raise
             fs.move(path, path.with_name(LEFT + path.name), durable=False)
             _log.warning("%s: it is left there under the name %s…", error, LEFT)
+
+
+def copies_in(folder: Path) -> dict[str, list[Path]]:
+    """Return the copies of bundles in an ``accepting/<server>/``, which are about to be queued, by job."""
+    found: dict[str, list[Path]] = {}
+    for name in fs.names(folder):
+        ticket = Ticket.parse(name[1:]) if name.startswith(".") else None
+        if ticket is not None:
+            found.setdefault(ticket.job_id, []).append(folder / name)
+    return found
+
+
+def _copies_in(layout: Layout) -> dict[str, list[Path]]:
+    """Return the copies of all servers, by job."""
+    found: dict[str, list[Path]] = {}
+    for server in fs.folders(layout.accepting):
+        for job_id, copies in copies_in(layout.accepting_by(server)).items():
+            found.setdefault(job_id, []).extend(copies)
+    return found
 
 
 def _time_of(timestamp: float) -> datetime:

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from qtrl_spool import fs
@@ -34,14 +35,14 @@ from qtrl_spool.bundle import Bundle, Limits, job_name, pack
 from qtrl_spool.bundle.names import escaped
 from qtrl_spool.config import Configuration
 from qtrl_spool.errors import StorageError
-from qtrl_spool.job import DROP_SUFFIX, ID_LETTERS, Ticket, is_id, make_id
-from qtrl_spool.server.acceptance import Acceptance, Arrival
+from qtrl_spool.job import DROP_SUFFIX, ID_LETTERS, is_id, make_id
+from qtrl_spool.server.acceptance import Acceptance, Arrival, copies_in
 from qtrl_spool.server.box import Box
 from qtrl_spool.server.candidates import stem
 from qtrl_spool.server.shares import Shares
 from qtrl_spool.spool import copies, drops, servers
 from qtrl_spool.spool.accepting import Taken, parse_taken, shortened
-from qtrl_spool.spool.boxes import Boxes, Found, look_into
+from qtrl_spool.spool.boxes import Boxes, Found, look_into, sync_boxes
 from qtrl_spool.spool.find import is_arriving
 from qtrl_spool.spool.index import Index
 from qtrl_spool.spool.journal import Journal, read_events, read_status
@@ -314,10 +315,21 @@ class Intake:
         """Bring what was taken, by this server or by one of its name that died, to its end."""
         if self._is_first:
             self._remove_copies()
-        pending = self._pending()
+        pending = self._secured(self._pending())
         for first in range(0, len(pending), _MOST_TOGETHER):
             self._troubles += self._acceptance.finish(pending[first : first + _MOST_TOGETHER])
         return len(pending)
+
+    def _secured(self, pending: list[Arrival]) -> list[Arrival]:
+        """Return the drops that have left their boxes for good, power cut or not: else they would come back.
+
+        Whoever took them has perhaps died before it synced the boxes.
+        """
+        if not self._settings.durable or not pending:
+            return pending
+        refused = sync_boxes(self._layout.incoming)
+        self._troubles += refused.values()
+        return [each for each in pending if each.taken.priority not in refused]
 
     def _pending(self) -> list[Arrival]:
         """Return what was taken and has not come to its end; of one id the first."""
@@ -330,9 +342,8 @@ class Intake:
 
     def _remove_copies(self) -> None:
         """Remove the copies of bundles that a server of this name was about to queue when it died."""
-        for name in fs.names(self._folder):
-            if name.startswith(".") and Ticket.parse(name[1:]):
-                fs.remove(self._folder / name)
+        for copy in chain.from_iterable(copies_in(self._folder).values()):
+            fs.remove(copy)
         self._is_first = False
 
 

@@ -141,6 +141,11 @@ def take_over(layout: Layout, outcome: Outcome, dead: str, server: str, what: st
         Its name, and that of the server which takes over.
     what:
         What is known of its death, in words.
+
+    Raises
+    ------
+    StorageError
+        The first thing that the storage refused; what else lay there is taken all the same.
     """
     _log.warning("server %r %s: taking over what it left", dead, what)
     do_all(
@@ -151,19 +156,16 @@ def take_over(layout: Layout, outcome: Outcome, dead: str, server: str, what: st
 def _take_drops(layout: Layout, outcome: Outcome, dead: str, server: str) -> None:
     mine, durable = layout.accepting_by(server), outcome.durable
     fs.make_folder(mine, durable=durable)
-    for name in fs.names(layout.accepting_by(dead)):
-        if is_taken(name) and fs.move(layout.accepting_by(dead) / name, mine / name, durable=durable):
-            _drop_copies(layout, dead, name)
+    troubles: list[StorageError] = []
+    for name in filter(is_taken, fs.names(layout.accepting_by(dead))):
+        try:
+            fs.move(layout.accepting_by(dead) / name, mine / name, durable=durable)
+        except StorageError as trouble:
+            troubles.append(trouble)
+    if troubles:
+        raise troubles[0]
 
 
 def is_taken(name: str) -> bool:
     """Return whether a file in ``accepting/<server>/`` is a drop or a request that the server took."""
     return parse_taken(name) is not None or name.startswith(REQUEST)
-
-
-def _drop_copies(layout: Layout, dead: str, name: str) -> None:
-    """Remove the copies that `dead` was about to move into the queue: its next rename then fails."""
-    taken = parse_taken(name)
-    for copy in fs.names(layout.accepting_by(dead)):
-        if taken is not None and copy.startswith(".") and taken.job_id in copy:
-            fs.remove(layout.accepting_by(dead) / copy)

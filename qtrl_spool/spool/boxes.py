@@ -10,6 +10,7 @@ the others: it is named in `Boxes.shut`.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from qtrl_spool import fs
 from qtrl_spool.bundle.names import is_ignored
+from qtrl_spool.errors import StorageError
 from qtrl_spool.job import parse_priority
 from qtrl_spool.spool.layout import DEFAULT_PRIORITY
 from qtrl_spool.spool.untrusted import OpenFolder, opened_folder
@@ -26,6 +28,7 @@ from qtrl_spool.spool.untrusted import OpenFolder, opened_folder
 MOST_BOXES, MOST_ENTRIES = 200, 50_000
 """So many boxes, and entries of one box, are looked at; what is more waits until others have gone."""
 _MOST_MEMBERS = 1000
+_NO_BOX = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM}
 _SHUT = "the server may not look into it: make it readable (chmod g+rwx)"
 _SURPLUS = f"there are more than {MOST_BOXES} priorities, it is not looked into"
 
@@ -122,6 +125,38 @@ def look_into(incoming: Path, stack: ExitStack) -> Boxes:
     boxes.shut.update({incoming / name: _SURPLUS for _, name in inner[MOST_BOXES:]})
     boxes.found.sort(key=lambda each: each.arrival)
     return boxes
+
+
+def sync_boxes(incoming: Path) -> dict[int, StorageError]:
+    """Make what was moved out of the boxes stay out of them; return what was refused, by priority.
+
+    A box that is not there, or that the server may not look into, is left out.
+    """
+    refused: dict[int, StorageError] = {}
+    if not fs.exists(incoming):
+        return refused
+    with fs.reporting("sync", incoming), opened_folder(incoming) as top:
+        top.sync()
+        for name in top.names(MOST_ENTRIES):
+            parsed = parse_priority(name)
+            if parsed is None:
+                continue
+            try:
+                with top.folder(name) as box:
+                    box.sync()
+            except OSError as error:
+                if error.errno not in _NO_BOX:
+                    refused[parsed[0]] = _told("sync", incoming / name, error)
+    return refused
+
+
+def _told(doing: str, path: Path, error: OSError) -> StorageError:
+    """Return an error of the system as the package tells it."""
+    try:
+        with fs.reporting(doing, path):
+            raise error
+    except StorageError as told:
+        return told
 
 
 def _priorities(top: OpenFolder, names: Iterable[str]) -> Iterator[tuple[int, str]]:

@@ -26,14 +26,15 @@ def intake_of(
     renamed: bool = True,
     index: Index | None = None,
     meanwhile: Callable[[], None] = lambda: None,
+    server: str = "lab",
 ) -> Intake:
     settings = read_settings(layout.mark)
     store = ConfigStore(layout.config)
-    fs.make_folder(layout.accepting_by("lab"))
-    journal = Journal(layout, "lab", durable=settings.durable)
+    fs.make_folder(layout.accepting_by(server))
+    journal = Journal(layout, server, durable=settings.durable)
     index = index or Index(layout)
     default, was_renamed = (lambda _: store.current()), (lambda _: renamed)
-    return Intake(layout, settings, journal, "lab", default, was_renamed, index, meanwhile)
+    return Intake(layout, settings, journal, server, default, was_renamed, index, meanwhile)
 
 
 def drop(layout: Layout, name: str, text: str = TEXT, box: str = "50-normal") -> Path:
