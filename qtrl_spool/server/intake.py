@@ -54,6 +54,7 @@ _MOST_TOGETHER = 32
 _MOST_BYTES_TOGETHER = 4 * 1024 * 1024
 _ENOUGH_S = 1.0
 _MOST_PENDING = 64
+_LOOK_AGAIN_S = 0.5
 
 _Seen = tuple[Found, Taken, drops.Whole | drops.Bad]
 
@@ -109,6 +110,7 @@ class Intake:
             limits.per_user_queued, limits.per_user_per_minute, lambda each: journal.record(each).get("uid")
         )
         self._seen_copied: dict[Path, str] = {}
+        self._missed: set[str] = set()
         self._resume_after: tuple[int, str] | None = None
         self._troubles: list[StorageError] = []
         self._is_first = True
@@ -152,14 +154,18 @@ class Intake:
         return ended
 
     def _scan(self, boxes: Boxes) -> int:
-        paths = {each.path for each in boxes.found}
+        paths = {each.path for each in boxes.found} | boxes.troubles.keys()
         self._box.begin(paths)
         self._box.waiting.update(boxes.shut)
+        for path, trouble in boxes.troubles.items():
+            self._note_trouble(trouble, path)
         if self._shares.counts:
             waiting = (place.ticket.job_id for place in (*self._index.queued, *self._index.held))
             self._shares.begin(waiting, time.monotonic())
         self._seen_copied = {path: mark for path, mark in self._seen_copied.items() if path in paths}
-        copies.forget_removed(self._layout)
+        self._missed = copies.forget_removed(self._layout, self._missed, self._troubles.append)
+        if self._missed:
+            self._box.look_again(_LOOK_AGAIN_S)
         return sum(self._take(group) for group in self._groups(self._in_turn(boxes.found)))
 
     def _in_turn(self, found: list[Found]) -> Iterator[Found]:
@@ -197,14 +203,14 @@ class Intake:
 
     def _look(self, found: Found) -> drops.Whole | drops.Bad | None:
         path = found.path
-        if path in self._seen_copied and self._seen_copied[path] == copies.fingerprint(path):
-            return None
-        refusal = self._shares.refusal(found.facts.st_uid, time.monotonic())
-        if refusal is not None:
-            self._box.waiting[path] = refusal[0]
-            self._box.look_again(refusal[1])
-            return None
         try:
+            if path in self._seen_copied and self._seen_copied[path] == copies.fingerprint(path):
+                return None
+            refusal = self._shares.refusal(found.facts.st_uid, time.monotonic())
+            if refusal is not None:
+                self._box.waiting[path] = refusal[0]
+                self._box.look_again(refusal[1])
+                return None
             seen = self._box.look(path, found.box)
         except StorageError as error:
             self._note_trouble(error, path)
@@ -262,11 +268,19 @@ class Intake:
                 return None
         except StorageError as trouble:
             if fs.is_immovable(trouble):
-                return self._copied(found, taken, seen)
+                return self._tried_to_copy(found, taken, seen)
             self._note_trouble(trouble, found.path)
             return None
         self._box.forget(found.path)
         return Arrival(target, taken, seen)
+
+    def _tried_to_copy(self, found: Found, taken: Taken, seen: drops.Whole | drops.Bad) -> Arrival | None:
+        try:
+            return self._copied(found, taken, seen)
+        except StorageError as trouble:
+            self._seen_copied.pop(found.path, None)
+            self._note_trouble(trouble, found.path)
+            return None
 
     def _copied(self, found: Found, taken: Taken, seen: drops.Whole | drops.Bad) -> Arrival | None:
         """Take a copy of a drop that the server may not move, unless any server took one before.

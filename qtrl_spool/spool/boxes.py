@@ -4,8 +4,10 @@ A box may be anybody's: a priority's directory is made by whoever wants one, and
 link in its place. So each is opened once, never through a link, and what lies in it is looked at, read and
 taken through that descriptor.
 
-Called by the server's intake. Fails: `StorageError`. A box that the server may not look into does not keep
-the others: it is named in `Boxes.shut`.
+Called by the server's intake. Fails: `StorageError` if ``incoming/`` itself cannot be listed. A box that the
+server may not look into does not keep the others: it is named in `Boxes.shut`; nor does one, or a drop, for
+which the storage fails: it is named in `Boxes.troubles`, and what is called like a priority is never a drop
+unless it was seen to be no folder.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,10 +90,29 @@ class Boxes:
         What may be drops, in the order in which they arrived.
     shut:
         Why some boxes were not looked into.
+    troubles:
+        What the storage refused, of drops and of boxes.
     """
 
     found: list[Found] = field(default_factory=list)
     shut: dict[Path, str] = field(default_factory=dict)
+    troubles: dict[Path, StorageError] = field(default_factory=dict)
+
+    def seen(self, box: OpenFolder) -> dict[str, os.stat_result]:
+        """Return what in a box may be a drop or a priority, by name; note what cannot be looked at."""
+        found = {}
+        for name in box.names(MOST_ENTRIES):
+            try:
+                facts = None if _is_no_drop(name) else box.facts_of(name)
+            except PermissionError:
+                self.shut[box.path] = _SHUT
+                continue
+            except OSError as error:
+                self.troubles[box.path / name] = _told("look at", box.path / name, error)
+                continue
+            if facts is not None:
+                found[name] = facts
+        return found
 
 
 def look_into(incoming: Path, stack: ExitStack) -> Boxes:
@@ -107,21 +128,24 @@ def look_into(incoming: Path, stack: ExitStack) -> Boxes:
         return boxes
     with fs.reporting("list", incoming):
         top = stack.enter_context(opened_folder(incoming))
-        names = top.names(MOST_ENTRIES)
-    inner = sorted(_priorities(top, names))
+        seen = boxes.seen(top)
+    inner = sorted(_priorities(seen))
     taken = {name for _, name in inner}
-    boxes.found.extend(_found(top, DEFAULT_PRIORITY, (name for name in names if name not in taken)))
+    boxes.found.extend(
+        Found(DEFAULT_PRIORITY, top, name, facts) for name, facts in seen.items() if name not in taken
+    )
     for number, name in inner[:MOST_BOXES]:
         try:
             box = stack.enter_context(top.folder(name))
-            boxes.found.extend(_found(box, number, box.names(MOST_ENTRIES)))
+            inside = boxes.seen(box)
         except PermissionError:
             boxes.shut[incoming / name] = _SHUT
         except FileNotFoundError:
             continue
-        except OSError:
-            with fs.reporting("list", incoming / name):
-                raise
+        except OSError as error:
+            boxes.troubles[incoming / name] = _told("list", incoming / name, error)
+        else:
+            boxes.found.extend(Found(number, box, each, facts) for each, facts in inside.items())
     boxes.shut.update({incoming / name: _SURPLUS for _, name in inner[MOST_BOXES:]})
     boxes.found.sort(key=lambda each: each.arrival)
     return boxes
@@ -159,17 +183,13 @@ def _told(doing: str, path: Path, error: OSError) -> StorageError:
         return told
 
 
-def _priorities(top: OpenFolder, names: Iterable[str]) -> Iterator[tuple[int, str]]:
+def _priorities(seen: Mapping[str, os.stat_result]) -> Iterator[tuple[int, str]]:
     """Yield number and name of the real folders that are priorities."""
-    for name in names:
+    for name, facts in seen.items():
         parsed = parse_priority(name)
-        facts = top.facts_of(name) if parsed else None
-        if parsed and facts is not None and stat.S_ISDIR(facts.st_mode):
+        if parsed and stat.S_ISDIR(facts.st_mode):
             yield parsed[0], name
 
 
-def _found(box: OpenFolder, priority: int, names: Iterable[str]) -> Iterator[Found]:
-    for name in names:
-        facts = None if is_ignored(name) else box.facts_of(name)
-        if facts is not None:
-            yield Found(priority, box, name, facts)
+def _is_no_drop(name: str) -> bool:
+    return is_ignored(name) and parse_priority(name) is None

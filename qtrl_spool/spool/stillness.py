@@ -81,8 +81,11 @@ class Watch:
     box: OpenFolder | None = None
 
     def facts(self) -> os.stat_result | None:
-        """Return what is known of it, or None if it has gone."""
-        return fs.facts(self.path) if self.box is None else self.box.facts_of(self.path.name)
+        """Return what is known of it, or None if it has gone; trouble says neither: `StorageError`."""
+        if self.box is None:
+            return fs.facts(self.path)
+        with fs.reporting("look at", self.path):
+            return self.box.facts_of(self.path.name)
 
     def opened(self) -> AbstractContextManager[OpenFile]:
         """Open it as a file."""

@@ -143,10 +143,13 @@ class OpenFolder:
         return dict(sorted(found.items()))
 
     def facts_of(self, name: str) -> os.stat_result | None:
-        """Return what is known of one of its entries itself (a link is not followed); None if it has gone."""
+        """Return what is known of one of its entries itself (a link is not followed); None if it has gone.
+
+        Any other trouble says nothing about the entry: `OSError`.
+        """
         try:
             return os.lstat(self._at(name)) if self.descriptor is None else self._stat(name)
-        except OSError:
+        except FileNotFoundError:
             return None
 
     def _stat(self, name: str) -> os.stat_result:

@@ -393,7 +393,7 @@ def test_a_copied_drop_whose_name_is_no_text_is_remembered(layout: Layout) -> No
     copies.mark(layout, path, 0, "content", JOB)
 
     assert copies.copied(layout) == {path.name: JOB}
-    copies.forget_removed(layout)
+    copies.forget_removed(layout, copies.forget_removed(layout, set()))
     assert copies.mark(layout, path, 0, "content", "another") == JOB
 
 
