@@ -10,7 +10,7 @@ Fails: with the exceptions of `qtrl_spool.errors`; a failed job raises what the 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -351,7 +351,14 @@ class Job(Steered, OnceMore):
 
     # ------------------------------------------------------------ waiting
 
-    def wait(self, timeout: float | None = None, *, progress: bool | None = None, note: str = "") -> Job:
+    def wait(
+        self,
+        timeout: float | None = None,
+        *,
+        progress: bool | None = None,
+        note: str = "",
+        tell: Callable[[str], object] | None = None,
+    ) -> Job:
         """Wait until the job came to an end, with a progress bar in a terminal and in a notebook.
 
         Parameters
@@ -362,6 +369,9 @@ class Job(Steered, OnceMore):
             Whether to show the bar; None decides by where the output goes.
         note:
             What the bar says besides, such as how many other jobs are waited for.
+        tell:
+            Called where there is no bar, with a sentence, whenever it is something else that keeps the job
+            from its end: a dead server, a pause, a hold, another job.
 
         Raises
         ------
@@ -370,11 +380,11 @@ class Job(Steered, OnceMore):
         """
         if self.done():
             return self
-        with showing(self.id, progress, note) as show:
+        with showing(self.id, progress, note, tell) as show:
 
             def ended() -> dict[str, Any] | None:
                 record = self.status()
-                show(record)
+                show(find.explained(self._layout, record))
                 return record if State(record["state"]).final else None
 
             if poll(ended, timeout) is None:

@@ -62,7 +62,7 @@ def wait_for(jobs: Sequence[Job], timeout: float | None) -> int:
 def _wait_until(job: Job, end: float | None, timeout: float | None, note: str) -> None:
     """Wait for one job until a monotonic time (s), which is `timeout` s after the first one's beginning."""
     try:
-        job.wait(None if end is None else max(0.0, end - time.monotonic()), note=note)
+        job.wait(None if end is None else max(0.0, end - time.monotonic()), note=note, tell=word)
     except WaitTimeoutError as error:
         said = f"job {job.id} is still {job.state} after {timeout:g} s"
         raise WaitTimeoutError(f"{said}, {note}" if note else said, hint=error.hint) from None

@@ -147,7 +147,7 @@ def status(job: str, spool: str, as_json: bool) -> None:
                 "name": record["name"],
                 "user": whose(record),
                 "state": record["state"],
-                "place": record["place"],
+                "place": None if waits_apart(str(record["reason"] or "")) else record["place"],
                 "reason": why(record, now),
                 "phase": record["phase"],
                 "batches": progress(record),

@@ -79,7 +79,8 @@ def why(record: Mapping[str, Any], now: datetime) -> str:
     """Return the reason of a record; a time in it is told in this machine's zone."""
     said, earliest = str(record.get("reason") or ""), record.get("not_before")
     if said.startswith("not before ") and isinstance(earliest, str):
-        return f"not before {clock(earliest, now)}"
+        _, also, more = said.partition("; ")
+        return f"not before {clock(earliest, now)}{also}{more}"
     return said
 
 

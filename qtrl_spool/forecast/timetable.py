@@ -39,7 +39,8 @@ class Waits(NamedTuple):
     not_before:
         When it may start at the earliest, s on the clock of the timetable.
     after:
-        The waiting or running jobs that have to end before.
+        The jobs that have to end before, none of which has; of one that is neither given nor running nobody
+        knows when it ends, and so of those that wait for it, such as a job that is held.
     """
 
     job_id: str
@@ -172,7 +173,6 @@ class Timetable:
         self._early = learnt.early
         self._servers = [_Free(each.instrument) for each in servers]
         self._ends: dict[str, _End] = {}
-        self._open: set[str] = set()
         self._behind: dict[str, list[tuple[int, Waits]]] = {}
         self._parked: list[tuple[float, int, Waits, _End]] = []
         self._told: dict[str, Foretold] = {}
@@ -193,13 +193,12 @@ class Timetable:
     def play(self, waiting: Sequence[Waits]) -> dict[str, Foretold]:
         """Play all waiting jobs, given in their order; return what is expected."""
         told: dict[str, Foretold] = {}
-        for some in self.played(waiting, (each.job_id for each in waiting)):
+        for some in self.played(waiting):
             told |= some
         return told
 
-    def played(self, waiting: Iterable[Waits], ids: Iterable[str]) -> Iterator[dict[str, Foretold]]:
-        """Play them a few at a time, and return what is expected of those; `ids` are those of all of them."""
-        self._open = set(ids)
+    def played(self, waiting: Iterable[Waits]) -> Iterator[dict[str, Foretold]]:
+        """Play them a few at a time, and return what is expected of those."""
         for order, job in enumerate(waiting):
             if self._parked:
                 self._let_in()
@@ -220,7 +219,7 @@ class Timetable:
         for each in job.after:
             if each in self._ends:
                 end = max(end, self._ends[each])
-            elif each in self._open:
+            else:
                 self._behind.setdefault(each, []).append((order, job))
                 return
         free = self._first_free(job)

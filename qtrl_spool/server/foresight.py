@@ -167,7 +167,7 @@ class Foresight:
             if stopped_by(seen.facts.pauses, [name]) is None:
                 serves.append(Serves(instrument, runs))
         table = Timetable(serves, learnt, self._experience.deviations)
-        for told in table.played(jobs, (place.ticket.job_id for place in waiting)):
+        for told in table.played(jobs):
             yield {job_id: _at(wall, each) for job_id, each in told.items()}
 
     def _waits(self, place: Place, facts: Facts, wall: float) -> Waits:
@@ -181,8 +181,12 @@ class Foresight:
             facts.servers.get(wanted, wanted) if wanted is not None else None,
             max(1, job.kind.n_batches - job.done),
             max((moment(each).timestamp() - wall for each in times), default=0.0),
-            tuple(job.facts.get("after") or ()),
+            tuple(each for each in job.facts.get("after") or () if self._holds_up(each, facts)),
         )
+
+    def _holds_up(self, job_id: str, facts: Facts) -> bool:
+        """Return whether a job has still to run, or to be run to its end, before those that wait for it."""
+        return facts.is_open(job_id) and not self._experience.has_acquired(job_id)
 
     def _acquires(self, place: Place) -> bool:
         return not self._experience.has_acquired(place.ticket.job_id)

@@ -31,8 +31,8 @@ from qtrl_spool.spool.servers import heard, looks_alive
 from qtrl_spool.spool.snapshot import Snapshot, read_snapshot
 
 __all__ = [
-    "all_ids", "arriving", "bare_status", "drop", "is_arriving", "is_open", "is_served", "job_id", "jobs",
-    "queue", "servers", "status", "waiting_drops",
+    "all_ids", "arriving", "bare_status", "drop", "explained", "is_arriving", "is_open", "is_served",
+    "job_id", "jobs", "queue", "servers", "status", "waiting_drops",
 ]  # fmt: skip
 
 NOT_YET = "not yet accepted"
@@ -149,6 +149,13 @@ def status(layout: Layout, full_id: str) -> dict[str, Any]:
     if record["state"] == State.RUNNING:
         return Moment(layout, datetime.now(UTC)).foretold(record)
     return record
+
+
+def explained(layout: Layout, record: dict[str, Any]) -> dict[str, Any]:
+    """Return a status document; that of a job which nobody is there to accept says so."""
+    if record["updated"] is not None or is_served(layout):
+        return record
+    return {**record, "reason": "no server is running"}
 
 
 def as_of(layout: Layout) -> str | None:

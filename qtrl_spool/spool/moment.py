@@ -16,6 +16,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from qtrl_spool import host
 from qtrl_spool.job import State, blank_record, utc
 from qtrl_spool.spool import tickets
 from qtrl_spool.spool.arriving import is_open
@@ -23,14 +24,19 @@ from qtrl_spool.spool.eligible import Facts, keeping, kept, moment, stopped_by
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.pauses import pauses
-from qtrl_spool.spool.servers import heard, is_gone, is_silent, looks_alive
+from qtrl_spool.spool.servers import heard, is_gone, is_silent, looks_alive, silence
 from qtrl_spool.spool.snapshot import ETAS, Snapshot, document, read_snapshot, short
 from qtrl_spool.spool.standing import Line, serving
 from qtrl_spool.spool.tickets import Place
 
 EXACT = 2_000
 LOST = "its server "
-"""Begins the reason of a job that is said to run, and whose server is dead."""
+"""Begins the reason of a job that is said to run, and whose server is dead or says nothing."""
+QUIET_HERE_S, QUIET_S = 15.0, 30.0
+"""After how long without a word of its server nothing is foretold any more: one says something every 5 s,
+which is seen at once on its own host, and up to 20 s late on others, where a share keeps what it has read."""
+_LATE_S = 8.0
+"""What should have been so long ago is foretold by nobody any more: a server foretells anew every 5 s."""
 _Sections = tuple[dict[str, int], dict[str, list[dict[str, Any]]]]
 
 
@@ -50,6 +56,7 @@ class Moment:
         self._now = now
         self.servers = [{**beat, "alive": looks_alive(beat, now=now)} for beat in heard(layout).beats]
         self.alive = [beat for beat in self.servers if beat["alive"] and not beat.get("standby")]
+        self._is_heard = any(not _is_quiet(beat, now) for beat in self.alive)
         troubled = [{**beat, "trouble": _trouble_of(beat, now)} for beat in self.alive]
         self.snapshot = read_snapshot(layout)
         self._facts = facts_of(layout, troubled)
@@ -91,7 +98,10 @@ class Moment:
 
     def _told(self, limit: int | None) -> _Sections:
         seen = self._lasting()
-        told = {} if seen is None else {name: seen.records(name, limit) for name in ("queued", "held")}
+        told: dict[str, list[dict[str, Any]]] = {}
+        if seen is not None:
+            queued = [dict(self._timed(each)) for each in seen.records("queued", limit)]
+            told = {"queued": queued, "held": seen.records("held", limit)}
         running = self._running()
         counts = {"running": len(running), "queued": self._n_told("queued"), "held": self._n_told("held")}
         return counts, {"running": running, **told}
@@ -152,7 +162,11 @@ class Moment:
 
     def _timed(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a record without expectations that nobody keeps up to date."""
-        return record if self.alive else {**record, **dict.fromkeys(ETAS)}
+        is_timely = self._is_heard and not self._is_past(record.get("eta_start"))
+        return record if is_timely else {**record, **dict.fromkeys(ETAS)}
+
+    def _is_past(self, time: object) -> bool:
+        return isinstance(time, str) and (self._now - moment(time)).total_seconds() > _LATE_S
 
     # ------------------------------------------------------------ one job
 
@@ -161,7 +175,7 @@ class Moment:
         seen, job_id = self._lasting(), str(record["id"])
         if seen is not None:
             told = seen.record(job_id)
-            return None if told is None else joined(record, told)
+            return None if told is None else joined(record, self._timed(told))
         places = tickets.queued(self._layout)
         if all(each.ticket.job_id != job_id for each in places):
             return None
@@ -178,17 +192,21 @@ class Moment:
     def foretold(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return the status of a running job with when it is expected to end, and since when it runs.
 
-        Where its server is dead, the reason says so instead.
+        Where its server is dead or says nothing, the reason says so instead.
         """
         lost = self._lost(record.get("server"))
         if lost is not None:
             return {**record, **dict.fromkeys(ETAS), "reason": lost}
-        told = self.snapshot.record(str(record["id"])) if self.snapshot and self.alive else None
-        etas = {key: told.get(key) for key in ETAS} if told else dict.fromkeys(ETAS)
+        told = self.snapshot.record(str(record["id"])) if self.snapshot and self._is_heard else None
+        if told is None or self._is_past(told.get("eta_finish")):
+            told = {}
+        etas = {key: told.get(key) for key in ETAS}
         return {**record, **etas, "progress": {**record["progress"], **self._times(record, etas)}}
 
     def _lost(self, server: object) -> str | None:
         beat = next((each for each in self.servers if each["name"] == server), None)
+        if beat is not None and beat["alive"]:
+            return _unheard(beat) if _is_quiet(beat, self._now) else None
         return _lost(beat, str(server), [str(each["name"]) for each in self.servers if each["alive"]])
 
     def _times(self, record: Mapping[str, Any], etas: Mapping[str, Any]) -> dict[str, float]:
@@ -211,7 +229,7 @@ def facts_of(layout: Layout, beats: Iterable[Mapping[str, Any]]) -> Facts:
 
 
 def is_lost(record: Mapping[str, Any]) -> bool:
-    """Return whether a status document says of a running job that its server is dead."""
+    """Return whether a status document says of a running job that its server is dead or says nothing."""
     return record["state"] == State.RUNNING and str(record.get("reason") or "").startswith(LOST)
 
 
@@ -232,6 +250,19 @@ def _heard(beat: Mapping[str, Any]) -> str:
         return "it was begun"
 
 
+def _is_quiet(beat: Mapping[str, Any], now: datetime) -> bool:
+    """Return whether a server that lives has said nothing for longer than it ought to."""
+    allowed = QUIET_HERE_S if beat.get("host") == host.host_name() else QUIET_S
+    return is_silent(beat, now=now, lease_s=allowed)
+
+
+def _unheard(beat: Mapping[str, Any]) -> str:
+    """Return in words that nothing is heard of a server that seems to live, and why if that is known."""
+    why = f", but {silence(beat)}" if beat.get("host") == host.host_name() else ""
+    trouble = f"; before that it said: {beat['trouble']}" if beat.get("trouble") else ""
+    return f"{LOST}{beat['name']} has not been heard of since {_heard(beat)}{why}{trouble}"
+
+
 def _lost(beat: Mapping[str, Any] | None, name: str, others: Collection[str]) -> str | None:
     """Return in words why a job goes no further that a server runs; None as long as that seems to live.
 
@@ -249,8 +280,8 @@ def _lost(beat: Mapping[str, Any] | None, name: str, others: Collection[str]) ->
         what = "ended"
     elif is_gone(beat):
         what = "died"
-    then = "another one takes it over soon" if others else "it goes on when a server is started"
-    return f"{LOST}{name} {what}; {then}"
+    when = "soon, by another one" if others else "when a server is started"
+    return f"{LOST}{name} {what}; it runs again from its first batch {when}"
 
 
 def head_of(facts: Facts) -> dict[str, Any]:

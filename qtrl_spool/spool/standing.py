@@ -145,7 +145,9 @@ class Line:
         """
         instrument = self._meant.get(instrument, instrument)
         lane = self._lanes.get(instrument) or self._opened(instrument)
-        before, why = lane.before, lane.kept or kept
+        before, why = lane.before, lane.kept
+        if kept is not None:
+            why = kept if lane.kept is None else f"{kept}; {lane.kept}"
         n, named, words = before.n, before.named, before.words
         if n < 2 and why is None:
             why = self._turn(before, instrument)

@@ -124,6 +124,13 @@ def test_the_time_before_which_a_job_may_not_start_is_told_in_the_local_zone() -
     assert why(waits, NOW) == "not before 19:00"
 
 
+def test_what_keeps_all_jobs_is_told_behind_the_time_before_which_one_may_not_start() -> None:
+    reason = "not before 2026-11-23 18:00:00 UTC; the queue is paused: fridge warm"
+    waits = record("queued", reason=reason, not_before=at("18:00"))
+
+    assert why(waits, NOW) == "not before 19:00; the queue is paused: fridge warm"
+
+
 def test_numbers_are_told_as_people_say_them() -> None:
     assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 1002)] == [
         *("1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "1,002nd")

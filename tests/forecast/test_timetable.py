@@ -98,6 +98,12 @@ def test_a_job_starts_after_those_that_it_waits_for_wherever_they_stand(learnt: 
     assert told["a"].start.middle == told["b"].start.middle == pytest.approx(0, abs=1)
 
 
+def test_nobody_knows_when_a_job_starts_that_waits_for_one_that_does_not_run(learnt: Learnt) -> None:
+    told = play(learnt, [Serves("lab")], waits("a", after=("held",)), waits("b", after=("a",)), waits("c"))
+
+    assert set(told) == {"c"}
+
+
 def test_jobs_that_wait_for_each_other_are_not_foretold_and_disturb_nobody(learnt: Learnt) -> None:
     told = play(learnt, [Serves("lab")], waits("a", after=("b",)), waits("b", after=("a",)), waits("c"))
 

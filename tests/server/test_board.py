@@ -218,6 +218,33 @@ def test_nothing_is_foretold_any_more_when_the_queue_is_paused(house: House) -> 
     }
 
 
+def test_nobody_knows_when_a_job_starts_that_waits_for_a_held_one_nor_one_that_waits_for_that(
+    house: House,
+) -> None:
+    held = house.add(1)
+    (ticket,) = (house.layout.queue / "50-normal").iterdir()
+    ticket.rename(house.layout.held / ticket.name)
+    behind = house.add(2, after=[held])
+    house.add(3, after=[behind])
+    house.add(4)
+
+    told = house.later()["queued"]
+
+    assert [each["eta_start"] is not None for each in told] == [False, False, True]
+
+
+def test_of_a_job_that_waits_for_another_one_that_is_told_before_that_the_queue_is_paused(
+    house: House,
+) -> None:
+    first = house.add(1)
+    house.add(2, after=[first])
+    pause(house.layout, Pause(None, "fridge warm", "ada", "2026-11-23T10:15:30.000000Z"))
+
+    told = house.later()["queued"]
+
+    assert told[1]["reason"] == f"after job {first}; the queue is paused: fridge warm"
+
+
 def test_a_long_queue_says_of_each_job_what_the_tickets_say(house: House) -> None:
     for order in range(1, 41):
         more = {"instrument": "west"} if order % 5 == 0 else {}

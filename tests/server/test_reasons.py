@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from qtrl_spool import Job, Spool
+from qtrl_spool.errors import WaitTimeoutError
 from qtrl_spool.experiments import pi_no_pi
 from qtrl_spool.job import utc
 from qtrl_spool.spool.layout import Layout
@@ -26,7 +30,7 @@ def test_a_job_whose_server_was_killed_says_so_at_once(spool: Spool, serve: Serv
 
     record = job.status()
 
-    why = "its server lab died; it goes on when a server is started"
+    why = "its server lab died; it runs again from its first batch when a server is started"
     assert (record["state"], record["reason"], record["eta_finish"]) == ("running", why, None)
     assert [each["reason"] for each in spool.queue()["running"]] == [why]
     assert [each["state"] for each in spool.queue()["running"]] == ["running"]
@@ -64,13 +68,100 @@ def test_a_job_whose_server_on_another_host_is_silent_says_since_when(spool: Spo
     assert str(job.status()["reason"]).startswith(f"its server lab does not answer since {silent[:10]} ")
 
 
+def beating(spool: Spool, seconds_ago: float, **more: object) -> str:
+    """Let the server lab have said something so long ago, and nothing since; return when."""
+    path = Layout.of(spool.path).heartbeat("lab")
+    said = utc(datetime.now(UTC) - timedelta(seconds=seconds_ago))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **more, "updated": said}))
+    return said
+
+
+def test_of_a_frozen_server_no_time_is_told_but_that_it_is_not_heard_of(spool: Spool, serve: Serve) -> None:
+    server = serve()
+    job = started(spool)
+    until(lambda: job.status()["progress"].get("remaining_s"))
+    server.process.send_signal(signal.SIGSTOP)
+    beating(spool, 16)
+
+    record = job.status()
+
+    assert "has not been heard of since" in record["reason"]
+    assert f"kill -CONT {server.process.pid}" in record["reason"]
+    assert record["eta_finish"] is None and "remaining_s" not in record["progress"]
+    for verb in (["status", job.id], ["queue"]):
+        told = command(*verb, "--spool", spool.path).stdout
+        assert "has not been heard of since" in told and " left" not in told
+
+
+def test_what_waits_behind_a_frozen_server_is_not_foretold(spool: Spool, serve: Serve) -> None:
+    server = serve()
+    started(spool)
+    waits = spool.submit(pi_no_pi(0), **quick())
+    until(lambda: waits.status()["eta_start"])
+    server.process.send_signal(signal.SIGSTOP)
+    beating(spool, 16)
+
+    assert waits.status()["eta_start"] is None
+
+
+def test_a_server_of_another_host_may_be_silent_for_as_long_as_a_share_keeps_what_it_has_read(
+    spool: Spool, serve: Serve
+) -> None:
+    server = serve()
+    job = started(spool)
+    until(lambda: job.status()["progress"].get("remaining_s"))
+    server.process.send_signal(signal.SIGSTOP)
+    beating(spool, 25, host="elsewhere")
+    assert job.status()["reason"] is None
+
+    beating(spool, 35, host="elsewhere")
+    assert "has not been heard of since" in job.status()["reason"]
+
+
+def test_an_end_that_should_have_been_long_ago_is_told_no_more(spool: Spool, serve: Serve) -> None:
+    server = serve()
+    job = started(spool)
+    until(lambda: job.status()["progress"].get("remaining_s"))
+    server.process.send_signal(signal.SIGSTOP)
+    path = Layout.of(spool.path).snapshot
+    told = json.loads(path.read_text())
+    past = utc(datetime.now(UTC) - timedelta(seconds=10))
+    running = [{**each, "eta_finish": past} for each in told["running"]]
+    path.write_text(json.dumps({**told, "running": running}))
+
+    assert job.status()["eta_finish"] is None
+
+
+def test_waiting_in_a_pipe_says_once_that_the_server_died(spool: Spool, serve: Serve) -> None:
+    server = serve()
+    job = started(spool)
+    server.kill()
+    said: list[str] = []
+
+    with pytest.raises(WaitTimeoutError):
+        job.wait(1.2, progress=False, tell=said.append)
+
+    why = "its server lab died; it runs again from its first batch when a server is started"
+    assert said == [f"job {job.id} is running: {why}"]
+
+
+def test_the_command_that_waits_in_a_pipe_says_why_it_goes_no_further(spool: Spool) -> None:
+    job = spool.submit(pi_no_pi(0), **quick())
+
+    said = command("wait", job.id, "--timeout", 1, "--spool", spool.path).stderr
+
+    assert said.count(f"job {job.id} is queued: no server is running\n") == 1
+
+
 def test_another_server_is_said_to_take_over(spool: Spool, serve: Serve) -> None:
     server = serve()
     job = started(spool)
     serve(name="other").ready()
     server.kill()
 
-    assert job.status()["reason"] == "its server lab died; another one takes it over soon"
+    assert job.status()["reason"] == (
+        "its server lab died; it runs again from its first batch soon, by another one"
+    )
 
 
 def test_a_job_that_waits_says_that_the_storage_fails_its_server(spool: Spool, serve: Serve) -> None:

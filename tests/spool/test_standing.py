@@ -44,11 +44,13 @@ def test_a_job_that_may_not_run_has_a_place_but_stands_in_nobodys_way() -> None:
     assert (behind.place, behind.reason) == (2, "waiting for 1 job (of ada)")
 
 
-def test_what_keeps_all_jobs_is_said_before_anything_else_and_places_stay() -> None:
+def test_what_keeps_one_job_is_said_before_what_keeps_them_all_and_places_stay() -> None:
     line = Line([Serving("east", "east")], lambda instrument: "the queue is paused: fridge warm")
 
     assert line.next("ada") == Standing(0, (), "the queue is paused: fridge warm")
-    assert line.next("bob", kept="after job x") == Standing(1, ("ada",), "the queue is paused: fridge warm")
+    assert line.next("bob", kept="after job x") == Standing(
+        1, ("ada",), "after job x; the queue is paused: fridge warm"
+    )
 
 
 def test_a_server_and_its_instrument_are_the_same_wish() -> None:
