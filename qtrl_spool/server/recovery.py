@@ -154,16 +154,12 @@ def take_over(layout: Layout, outcome: Outcome, dead: str, server: str, what: st
 
 
 def _take_drops(layout: Layout, outcome: Outcome, dead: str, server: str) -> None:
-    mine, durable = layout.accepting_by(server), outcome.durable
+    """Take drops and requests; a request that may be about an edit which is not settled comes later."""
+    source, mine, durable = layout.accepting_by(dead), layout.accepting_by(server), outcome.durable
     fs.make_folder(mine, durable=durable)
-    troubles: list[StorageError] = []
-    for name in filter(is_taken, fs.names(layout.accepting_by(dead))):
-        try:
-            fs.move(layout.accepting_by(dead) / name, mine / name, durable=durable)
-        except StorageError as trouble:
-            troubles.append(trouble)
-    if troubles:
-        raise troubles[0]
+    is_settled = not is_editing(layout, dead)
+    names = [each for each in fs.names(source) if parse_taken(each) or (is_settled and is_taken(each))]
+    do_all(partial(fs.move, source / name, mine / name, durable=durable) for name in names)
 
 
 def is_taken(name: str) -> bool:

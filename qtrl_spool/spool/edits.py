@@ -146,15 +146,30 @@ class Edits:
         return self._moves.put_in(path, Place(edit.ticket, folder / edit.ticket.name, edit.state))
 
     def recover(self, note: Callable[[Edit], None]) -> None:
-        """Bring every edit to its end, or undo it; `note` is called for each that counts."""
+        """Bring every edit to its end, or undo it; `note` is called for each that counts.
+
+        Raises
+        ------
+        StorageError
+            The first trouble, when the others are settled.
+        """
+        troubles: list[StorageError] = []
         for edit in left(self._folder):
-            if fs.exists(edit.taken) and self.give_up(edit):
-                continue
-            if fs.exists(edit.decided):
-                note(edit)
-                self.end(edit)
-            else:
-                self._forestall(edit)
+            try:
+                self._settle(edit, note)
+            except StorageError as trouble:
+                troubles.append(trouble)
+        if troubles:
+            raise troubles[0]
+
+    def _settle(self, edit: Edit, note: Callable[[Edit], None]) -> None:
+        if fs.exists(edit.taken) and self.give_up(edit):
+            return
+        if fs.exists(edit.decided):
+            note(edit)
+            self.end(edit)
+        else:
+            self._forestall(edit)
 
     def _forestall(self, edit: Edit) -> None:
         """Remove a new ticket that lies there alone, once nobody can take the old one out for it any more."""

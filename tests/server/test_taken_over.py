@@ -16,6 +16,8 @@ from qtrl_spool.errors import StorageError
 from qtrl_spool.job import Ticket
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.recovery import take_over
+from qtrl_spool.spool import tickets
+from qtrl_spool.spool.edits import Edits
 from qtrl_spool.spool.journal import Journal
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.tickets import Tickets
@@ -120,6 +122,27 @@ def test_a_drop_that_cannot_be_taken_over_does_not_keep_the_others(
         takes_over(layout, "a", "b")
 
     assert [name[-6:] for name in fs.names(layout.accepting_by("b"))] == ["2.json"]
+
+
+def test_a_request_is_taken_over_only_when_the_edits_of_the_dead_are_settled(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(layout, "a.json")
+    intake_of(layout, server="b").scan()
+    (place,) = tickets.queued(layout)
+    layout.accepting_by("a").mkdir()
+    edit = Edits(layout, "a", Tickets(layout, durable=False)).begin(place, b"new")
+    request = layout.accepting_by("a") / f"request~{16 * 'a'}~edit.yaml"
+    request.touch()
+    before(monkeypatch, "rename", "/edit~", refuse)
+
+    with pytest.raises(StorageError):
+        takes_over(layout, "a", "b")
+    was_left = request.exists()
+    takes_over(layout, "a", "b")
+
+    assert edit is not None and was_left
+    assert fs.names(layout.accepting_by("b")) == [request.name] and len(queued(layout)) == 1
 
 
 # ---------------------------------------------------------------- synced before it counts

@@ -19,6 +19,7 @@ from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.tickets import Place, Tickets
 
 JOB = "20261123-101530-rabi-k3f9x"
+OTHER = "20261123-101531-rabi-k3f9z"
 
 
 class Room:
@@ -344,3 +345,25 @@ def test_a_new_ticket_alone_is_not_taken_for_the_job(room: Room) -> None:
     assert where_seen(room.layout, JOB, durable=False) is None
     room.heirs.recover(room.note)
     assert edit.new.exists()
+
+
+# ---------------------------------------------------------------- trouble
+
+
+def test_an_edit_that_the_storage_refuses_to_settle_keeps_no_other(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Place(Ticket(50, 13, OTHER), room.place.path.with_name(Ticket(50, 13, OTHER).name), State.QUEUED)
+    other.path.write_bytes(b"other")
+    edit = begun(room)
+    assert room.mine.begin(other, b"new") is not None
+    rename = os.rename
+    monkeypatch.setattr(
+        os, "rename", lambda a, b, **more: refused() if JOB in str(a) else rename(a, b, **more)
+    )
+
+    with pytest.raises(StorageError):
+        room.heirs.recover(room.note)
+
+    assert [place.ticket.job_id for place in tickets.queued(room.layout)] == [OTHER]
+    assert edit.taken.exists()
