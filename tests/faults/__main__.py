@@ -52,7 +52,7 @@ def hardships(options: argparse.Namespace, work: Path) -> Tally:
 
 def shifted_clocks(options: argparse.Namespace, work: Path) -> Tally:
     """Let servers whose clocks are hours off share a spool, n times."""
-    spools.template(work / "clocks", lease_s=12.0)
+    spools.template(work / "clocks", lease_s=60.0)
     return _one_by_one(
         options.n, lambda n: hardship.shifted_clocks(work / "clocks", *beds.folders(work, f"clocks-{n}"))
     )

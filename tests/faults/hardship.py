@@ -1,4 +1,4 @@
-"""Hard times that pass: full disks, no inodes, read-only, dead replicas, a cut network, clocks hours off.
+"""Hard times that pass: full disks, no inodes, read-only, dead replicas, a cut network, clocks that jump.
 
 A server is at work when it begins; it has to say a sentence about it, to live on, and to bring
 everything that was accepted to its end by itself when it is over.
@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -199,13 +199,17 @@ def faketime() -> Path | None:
 
 
 def shifted_clocks(template: Path, work: Path) -> Tally:
-    """Let two servers share a spool whose clocks are five hours before and three hours behind."""
+    """Let two servers share a spool whose clocks are hours off, and jump to and fro while they work."""
     root = work / "spool"
     shutil.copytree(template, root)
-    started = [_serving_at(root, "early", "-3h", work), _serving_at(root, "late", "+5h", work)]
-    jobs = {job: "done" for _ in range(10) if (job := _submitted(root))}
+    clocks = {name: work / f"{name}.clock" for name in ("early", "late")}
+    _set(clocks, "-3h", "+5h")
+    started = [_serving_by(clock, root, name, work) for name, clock in clocks.items()]
+    jobs = {job: "done" for _ in range(12) if (job := _submitted(root))}
     try:
-        beds.until(lambda: not any(is_open(tickets(root).get(job, ())) for job in jobs), 120)
+        for n, hours in ((8, ("+9h", "-6h")), (4, ("-3h", "+5h")), (0, ("+0h", "+0h"))):
+            beds.until(lambda most=n: sum(is_open(tickets(root).get(job, ())) for job in jobs) <= most, 120)
+            _set(clocks, *hours)
     finally:
         for each in started:
             each.terminate()
@@ -217,8 +221,16 @@ def shifted_clocks(template: Path, work: Path) -> Tally:
     return Tally("shifted clocks", 1, twice=tuple(again), stuck=tuple(wrong), kinds=kinds) + found
 
 
-def _serving_at(root: Path, name: str, shift: str, work: Path) -> subprocess.Popen[bytes]:
+def _set(clocks: Mapping[str, Path], *shifts: str) -> None:
+    for clock, shift in zip(clocks.values(), shifts, strict=True):
+        new = clock.with_suffix(".new")
+        new.write_text(shift)
+        new.rename(clock)
+
+
+def _serving_by(clock: Path, root: Path, name: str, work: Path) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "qtrl_spool", "serve", "--spool", str(root), "--name", name]
-    clock = {"LD_PRELOAD": str(faketime()), "FAKETIME": shift, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    shifting = {"FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
+    env = {**os.environ, **shifting, "LD_PRELOAD": str(faketime()), "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     with (work / f"{name}.log").open("wb") as log:
-        return subprocess.Popen(words, cwd=_ROOT, env={**os.environ, **clock}, stdout=log, stderr=log)
+        return subprocess.Popen(words, cwd=_ROOT, env=env, stdout=log, stderr=log)

@@ -60,7 +60,7 @@ class Row:
         return beds.wants(self.on) if self.on else None
 
 
-_SWEPT = ("plain", "ext4", "xfs", "bindfs", "lossy", "sshfs", "gluster")
+_SWEPT = ("plain", "ext4", "xfs", "bindfs", "lossy", "sshfs", "stale-sshfs", "gluster")
 _IN_ORDER = {"failed-calls", "lost-replies", "deaths"}
 _LATE_S = 600.0
 ROWS = (

@@ -1,4 +1,4 @@
-"""Four servers on one spool that are killed and frozen at random, while a client submits.
+"""Four servers on one spool that are killed and frozen at random, while a client submits, edits and moves.
 
 A killed server comes back after a while, or the others take over what it left. A frozen one wakes, often
 after its lease, and believes that its job is still its own. At the end all are killed, and one healthy
@@ -20,6 +20,8 @@ from pathlib import Path
 from qtrl_spool import Spool
 from qtrl_spool.errors import QtrlSpoolError
 from qtrl_spool.experiments import pi_no_pi
+from qtrl_spool.spool import requests
+from qtrl_spool.spool.layout import Layout
 
 from . import forked
 from .beds import Bed
@@ -30,6 +32,7 @@ from .tally import Tally
 
 _SERVERS = ("a", "b", "c", "d")
 _MOST_OPEN = 6
+_ASKED = 0.4
 _KILLED, _THAWED = -signal.SIGKILL, -signal.SIGTERM
 
 
@@ -71,6 +74,7 @@ class Storm:
     troubles: list[str] = field(default_factory=list)
     kills: int = 0
     freezes: int = 0
+    requests: int = 0
 
     def __post_init__(self) -> None:
         roots = self.bed.roots
@@ -145,6 +149,16 @@ class Storm:
                 pi_no_pi(0), paced, check=False, n_reps=2, n_batches=self.chance.randint(1, 3)
             )
             self.accepted[job.id] = "done"
+            if self.chance.random() < _ASKED:
+                self._ask(job.id)
+
+    def _ask(self, job_id: str) -> None:
+        """Ask for something that takes the ticket out of its place, whatever comes of it."""
+        change = self.chance.choice(
+            ({"edit": job_id, "manifest": {"n_reps": 3}}, {"move": job_id, "priority": 10})
+        )
+        requests.send(Layout.of(self.client), change, f"{job_id}.yaml")
+        self.requests += 1
 
     def _look(self) -> None:
         """Remember every result when it is first seen: it must stay as it is."""
@@ -166,5 +180,6 @@ def storm(bed: Bed, template: Path, work: Path, n: int, seed: int, show: Callabl
     troubles = gone_on(root, work / "after.log", "lab", ends, deadline_s=60 + 60 * bed.slow)
     found = broken(root, ends, seen=blowing.seen)
     kinds = {"kills": blowing.kills, "freezes": blowing.freezes, "jobs": len(blowing.accepted)}
+    kinds["requests"] = blowing.requests
     more = Tally(bed.name, blowing.kills, stuck=(*blowing.troubles, *troubles), kinds=kinds)
     return more + found
