@@ -71,6 +71,20 @@ def test_two_servers_share_a_spool_and_each_job_is_run_once(spool: Spool, serve:
     assert [[e["event"] for e in job.log()].count("claimed") for job in jobs] == [1] * 12
 
 
+def test_of_several_servers_none_starves(spool: Spool, serve: Serve) -> None:
+    names = ("lab-a", "lab-b", "lab-c")
+    for name in names:
+        serve(name=name).ready()
+    jobs = [
+        spool.submit(pi_no_pi(0), {"simulator": {"batch_s": 0.2}}, check=False, n_reps=2, n_batches=2)
+        for _ in range(15)
+    ]
+
+    ran = [job.wait(60).status()["server"] for job in jobs]
+
+    assert all(ran.count(name) > 1 for name in names), ran
+
+
 def test_a_killed_server_goes_on_where_it_was_after_a_restart(spool: Spool, serve: Serve) -> None:
     server = serve()
     job = spool.submit(pi_no_pi(0), {"simulator": {"batch_s": 0.05}}, n_reps=10, n_batches=20)
