@@ -57,10 +57,12 @@ def serve(
     """
     import signal
     import socket
+    import threading
     from functools import partial
 
     from qtrl_spool.backends import load_backend
     from qtrl_spool.server import Server
+    from qtrl_spool.server.watching import try_the_rest
     from qtrl_spool.spool.layout import Layout
 
     _begin_log()
@@ -77,6 +79,7 @@ def serve(
     )
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: server.stop())
+    threading.Thread(target=try_the_rest, args=(server.layout,), name="trials", daemon=True).start()
     server.run()
     word(f"server {server.name!r} has ended")
 

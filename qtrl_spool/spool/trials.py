@@ -1,7 +1,8 @@
 """Tries what a storage does beyond `spool.probe`: renames, links, names, and what a second process sees.
 
 Owns nothing: it writes into a temporary folder of ``requests/``, which everybody who may use the spool
-can write to, and takes it away again. Called by ``spool.doctor``, under a deadline.
+can write to, and takes it away again. Called by ``spool.doctor`` and beside a server that starts, under a
+deadline.
 
 Known limits: both processes are on this machine. That two machines see each other's locks and files in
 time can only be seen with two machines; what their kinds of mount are known for is in ``spool.mounts``.

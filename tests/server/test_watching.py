@@ -21,6 +21,13 @@ def test_a_server_says_how_it_watches_and_why(spool: Spool, serve: Serve) -> Non
     assert f"watching: {watching}" in server.said()
 
 
+def test_a_server_tries_what_its_storage_does_with_a_second_process(spool: Spool, serve: Serve) -> None:
+    server = serve().ready()
+
+    until(lambda: "found fine: renaming, links, names, locks, visibility" in server.said())
+    assert not list((spool.path / "requests").glob(".*doctor*"))
+
+
 def test_a_server_on_a_share_scans_and_finds_what_another_machine_drops(spool: Spool, tmp_path: Path) -> None:
     point = tmp_path / "share"
     with bindfs(spool.path, point):
