@@ -35,15 +35,23 @@ def open_result(path: Path) -> Any:
                 raise UsageError(
                     "it cannot be opened as an HDF5 file", where=str(path), hint=str(error)
                 ) from error
+    try:
+        check_format(file, path)
+    except UsageError:
+        file.close()
+        raise
+    return file
+
+
+def check_format(file: Any, path: Path) -> None:
+    """Refuse an open h5py file that is no result of a known format."""
     found = plain(file.attrs.get("format", ""))
     if found != layout.FORMAT:
-        file.close()
         raise UsageError(
             f"the format is {found!r}, this version reads {layout.FORMAT!r}",
             where=str(path),
             hint="a newer qtrl-spool may read it" if str(found).startswith("qtrl-result/") else None,
         )
-    return file
 
 
 def _opened(path: Path) -> Any:

@@ -273,13 +273,15 @@ def resume_point(path: str | Path) -> ResumePoint:
     Raises
     ------
     NotFoundError
-        If there is no such file, or no points in it.
+        If there is surely no such file, or no points in it.
     UsageError
         If it is no result, or its points are not those of whole batches.
+    StorageError
+        If it cannot be read at present.
     """
     from qtrl_spool.results.stored import ResumePoint
 
-    return ResumePoint.of(Path(path), Result(path).attrs)
+    return ResumePoint.of(Path(path))
 
 
 def _contents(file: Any) -> Contents:

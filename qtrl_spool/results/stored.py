@@ -1,12 +1,13 @@
 """The data of a result file as batches, to be processed again or to go on with.
 
 Called by: `qtrl_spool.results.read.resume_point`, and whoever processes a result again.
-Fails: as `qtrl_spool.results.opened` does; the file is opened whenever the batches are asked for.
+Fails: as `qtrl_spool.results.opened` does, a resume point as `qtrl_spool.results.unlocked`; the file is
+opened whenever the batches are asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 from qtrl_spool.axes import BATCHED, Batches, Labelled
 from qtrl_spool.errors import NotFoundError, UsageError
 from qtrl_spool.results import layout
-from qtrl_spool.results.opened import open_result
+from qtrl_spool.results.opened import open_result, plain
+from qtrl_spool.results.unlocked import unlocked_result
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Stored:
         Names and lengths of the axes.
     n_reps:
         Repetitions in a batch.
+    opening:
+        Opens the file.
     """
 
     path: Path
@@ -38,9 +42,10 @@ class Stored:
     axes: tuple[str, ...]
     shape: tuple[int, ...]
     n_reps: int
+    opening: Callable[[Path], Any] = open_result
 
     @classmethod
-    def of(cls, path: Path, name: str, n_reps: int) -> Stored:
+    def of(cls, path: Path, name: str, n_reps: int, opening: Callable[[Path], Any] = open_result) -> Stored:
         """Return the batches of a variable.
 
         Raises
@@ -48,16 +53,16 @@ class Stored:
         NotFoundError
             If the file has no such variable.
         """
-        with open_result(path) as file:
+        with opening(path) as file:
             if name not in file:
                 raise NotFoundError(f"this result has no {name!r}", where=str(path))
             axes = tuple(dim[0].name.removeprefix("/") for dim in file[name].dims)
-            return cls(path, name, axes, file[name].shape, max(1, n_reps))
+            return cls(path, name, axes, file[name].shape, max(1, n_reps), opening)
 
     def __iter__(self) -> Iterator[Labelled]:
         """Return the batches in the order in which they were acquired."""
         at = self.axes.index(BATCHED)
-        with open_result(self.path) as file:
+        with self.opening(self.path) as file:
             for start in range(0, self.shape[at], self.n_reps):
                 values = file[self.name][(slice(None),) * at + (slice(start, start + self.n_reps),)]
                 yield Labelled(values, self.axes)
@@ -91,10 +96,12 @@ class ResumePoint:
     claim: int | None
 
     @classmethod
-    def of(cls, path: Path, attrs: Mapping[str, Any]) -> ResumePoint:
-        """Return how far the job of a partial result had come, given its root attributes."""
+    def of(cls, path: Path) -> ResumePoint:
+        """Return how far the job of a partial result had come."""
+        with unlocked_result(path) as file:
+            attrs = {name: plain(value) for name, value in file.attrs.items()}
         n_reps = int(attrs.get("n_reps", 0))
-        iq = Stored.of(path, "iq", n_reps)
+        iq = Stored.of(path, "iq", n_reps, unlocked_result)
         total = iq.shape[iq.axes.index(BATCHED)]
         if n_reps < 1 or total % n_reps:
             raise UsageError(f"{total} repetitions are no whole batches of {n_reps}", where=str(path))

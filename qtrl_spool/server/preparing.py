@@ -73,11 +73,15 @@ def _before(order: Order, prepared: run.Prepared) -> Before | None:
 def _from_partial(order: Order, prepared: run.Prepared) -> Before | None:
     if prepared.settings.keep_raw:
         return None  # a partial result has no raw traces
+    data = Data(run.need_of(prepared))
     try:
         found = resume_point(order.home / PARTIAL)
+        for batch in found.iq:
+            data.append(batch, None)
     except (NotFoundError, UsageError):
+        data.close()
         return None
-    data = Data(run.need_of(prepared))
-    for batch in found.iq:
-        data.append(batch, None)
+    except StorageError:
+        data.close()
+        raise  # it is not seen: it may fit
     return Before(data, found.seed, found.program_sha256)
