@@ -176,7 +176,7 @@ class _Waiting:
         self._is_over = is_over
         self._pause = pause
         self._beat_at = -_BEAT_EVERY_S
-        self._trouble: str | None = None
+        self._troubles: set[str] = set()
 
     def for_name(self, held: ExitStack, *, may_wait: bool) -> bool:
         """Hold the lock of the server's name; False if told to end before."""
@@ -193,7 +193,7 @@ class _Waiting:
             return True
         alias = f"{name}{_ALIAS}{host.host_name()}-{os.getpid()}"
         try:
-            return takes() or self._until(
+            return self._tried(takes) or self._until(
                 takes, alias, lambda: f"the name {name!r}: {servers.holder(self._layout, name)}"
             )
         finally:
@@ -212,39 +212,51 @@ class _Waiting:
             before.update(lock.holder())
             return lock.take(about)
 
-        if takes() or self._until(
+        if self._tried(takes) or self._until(
             takes, me.name, lambda: f"instrument {me.instrument!r}: {told(lock.holder())} drives it"
         ):
             return True
-        self._beat(me.name, "", stopped=True)
+        self._beat(me.name, str, stopped=True)
         return False
 
     def _until(self, takes: Callable[[], bool], name: str, waits_for: Callable[[], str]) -> bool:
         """Wait until something can be taken, and say so under `name` and in the log."""
-        _log.info("server %r stands by for %s", self._me.name, waits_for())
-        while not self._is_over():
+        has_said, self._beat_at = False, -_BEAT_EVERY_S
+        while not self._tried(self._is_over):
             if time.monotonic() - self._beat_at >= _BEAT_EVERY_S:
-                self._beat(name, waits_for())
+                said = self._beat(name, waits_for)
+                if said is not None and not has_said:
+                    _log.info("server %r stands by for %s", self._me.name, said)
+                has_said |= said is not None
             self._pause(_LOOK_EVERY_S)
-            try:
-                if takes():
-                    _log.info("server %r is in charge now", self._me.name)
-                    return True
-            except StorageError as error:
-                self._say_trouble(error)
+            if self._tried(takes):
+                _log.info("server %r is in charge now", self._me.name)
+                return True
         return False
 
-    def _beat(self, name: str, waits_for: str, *, stopped: bool = False) -> None:
+    def _beat(self, name: str, waits_for: Callable[[], str], *, stopped: bool = False) -> str | None:
+        """Write a heartbeat; return what it says is waited for, None if the storage refused to tell."""
         self._beat_at = time.monotonic()
+        said = None
         try:
-            servers.write_heartbeat(self._layout, self._me.beat(name, waits_for, stopped=stopped))
+            said = waits_for()
+            servers.write_heartbeat(self._layout, self._me.beat(name, said, stopped=stopped))
         except StorageError as error:
             self._say_trouble(error)
+        return said
+
+    def _tried(self, look: Callable[[], bool]) -> bool:
+        """Return what `look` does; False where the storage refuses to say, which is told."""
+        try:
+            return look()
+        except StorageError as error:
+            self._say_trouble(error)
+            return False
 
     def _say_trouble(self, error: StorageError) -> None:
-        if str(error) != self._trouble:
+        if str(error) not in self._troubles:
             _log.warning("storage trouble while standing by: %s", error)
-        self._trouble = str(error)
+        self._troubles.add(str(error))
 
 
 def _path(layout: Layout) -> str:
@@ -252,11 +264,14 @@ def _path(layout: Layout) -> str:
 
 
 def clear_gone(layout: Layout) -> None:
-    """Take away what standbys of this host that were killed said of themselves under a name of their own."""
-    for beat in servers.heard(layout).beats:
-        name = str(beat.get("name"))
-        if _ALIAS in name and servers.is_gone(beat):
-            with suppress(StorageError):
+    """Take away what standbys of this host that were killed said of themselves under a name of their own.
+
+    Where the storage refuses that, the next one does it.
+    """
+    with suppress(StorageError):
+        for beat in servers.heard(layout).beats:
+            name = str(beat.get("name"))
+            if _ALIAS in name and servers.is_gone(beat):
                 fs.remove(layout.heartbeat(name))
 
 

@@ -115,7 +115,10 @@ def _lock(path: Any) -> FileLock:
 
 def holder(layout: Layout, name: str) -> str:
     """Return in words who bears a server's name."""
-    beat = fs.read_json(layout.heartbeat(name)) or {}
+    try:
+        beat = fs.read_json(layout.heartbeat(name)) or {}
+    except StorageError as trouble:
+        return f"who it is cannot be read: {trouble}"
     if not beat:
         return "it has not said who it is yet"
     return (

@@ -139,3 +139,41 @@ def test_a_job_whose_events_cannot_be_written_waits_alone(
 
     assert first.wait(60).state == "done"
     assert os.listdir(spool.path / "running" / "lab") == []
+
+
+# ---------------------------------------------------------------- taking charge
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        r"^listdir running/lab$",
+        r"^l?stat accepting/lab$",
+        r"^(open|read) servers/lab\.json",
+        r"^create servers/lab\.lock",
+        r"^(listdir|scandir) servers$",
+    ],
+)
+def test_a_standby_survives_trouble_of_the_storage_and_takes_charge_when_it_is_over(
+    spool: Spool, serve: Serve, breaking: Breaking, refused: str
+) -> None:
+    first = serve().ready()
+
+    standby = breaking("--standby", refuses=refused)
+    until(lambda: "stands by" in standby.said() or standby.hits())
+    first.kill()
+    until(lambda: standby.hits() and "Input/output error" in standby.said())
+    standby.refuse("")
+    job = spool.submit(pi_no_pi(0), check=False, **quick())
+
+    assert job.wait(60).state == "done"
+    assert job.status()["server"] == "lab" and standby.process.poll() is None
+
+
+def test_a_spool_that_is_none_ends_a_standby_at_once(spool: Spool, breaking: Breaking) -> None:
+    (spool.path / "spool.yaml").unlink()
+
+    standby = breaking("--standby")
+
+    assert standby.process.wait(60) == 1
+    assert "spool.yaml" in standby.said()
