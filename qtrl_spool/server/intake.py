@@ -55,6 +55,7 @@ _MOST_BYTES_TOGETHER = 4 * 1024 * 1024
 _ENOUGH_S = 1.0
 _MOST_PENDING = 64
 _LOOK_AGAIN_S = 0.5
+_MOST_TROUBLES = 4
 
 _Seen = tuple[Found, Taken, drops.Whole | drops.Bad]
 
@@ -227,14 +228,13 @@ class Intake:
 
     def _take(self, group: list[_Seen]) -> int:
         """Take drops out of ``incoming/`` and bring them to their end."""
-        secured = [each for each in group if self._is_secured(each[0], each[2])]
-        self._sync_boxes(secured)
-        arrivals = [arrival for each in secured if (arrival := self._moved(*each))]
-        if self._settings.durable and arrivals:
+        secured = self._in_synced_boxes([each for each in group if self._is_secured(each[0], each[2])])
+        moved = [(each, arrival) for each in secured if (arrival := self._moved(*each))]
+        if self._settings.durable and moved:
             fs.sync_folder(self._folder)
-        self._sync_boxes(secured)
-        self._troubles += self._acceptance.finish(arrivals)
-        return len(arrivals)
+        gone_for_good = self._in_synced_boxes([each for each, _ in moved])
+        self._troubles += self._acceptance.finish(arrival for each, arrival in moved if each in gone_for_good)
+        return len(moved)
 
     def _is_secured(self, found: Found, seen: drops.Whole | drops.Bad) -> bool:
         """Make a drop survive a power cut where it lies; False if it has gone, or cannot be read any more."""
@@ -249,12 +249,21 @@ class Intake:
             return False
         return True
 
-    def _sync_boxes(self, group: list[_Seen]) -> None:
+    def _in_synced_boxes(self, group: list[_Seen]) -> list[_Seen]:
+        """Sync the boxes of drops; return the drops whose box was."""
         if not self._settings.durable:
-            return
+            return group
+        refused: dict[Path, StorageError] = {}
         for box in {found.box.path: found.box for found, _, _ in group}.values():
-            with fs.reporting("sync", box.path):
-                box.sync()
+            try:
+                with fs.reporting("sync", box.path):
+                    box.sync()
+            except StorageError as trouble:
+                refused[box.path] = trouble
+        for found, _, _ in group:
+            if found.box.path in refused:
+                self._note_trouble(refused[found.box.path], found.path)
+        return [each for each in group if each[0].box.path not in refused]
 
     def _named(self, found: Found, seen: drops.Whole | drops.Bad) -> Taken:
         """Return the name that a drop shall have when it is taken."""
@@ -331,8 +340,27 @@ class Intake:
             self._remove_copies()
         pending = self._secured(self._pending())
         for first in range(0, len(pending), _MOST_TOGETHER):
-            self._troubles += self._acceptance.finish(pending[first : first + _MOST_TOGETHER])
+            self._finish(pending[first : first + _MOST_TOGETHER])
         return len(pending)
+
+    def _finish(self, group: list[Arrival]) -> None:
+        """Bring drops to their end: together, or one by one if one of them keeps the others.
+
+        Where the storage refuses the first few of them, too, it is the storage.
+        """
+        try:
+            self._troubles += self._acceptance.finish(group)
+            return
+        except StorageError as trouble:
+            troubles = [trouble]
+        for each in group if len(group) > 1 else ():
+            try:
+                troubles += self._acceptance.finish([each])
+            except StorageError as trouble:
+                troubles.append(trouble)
+            if len(troubles) > _MOST_TROUBLES:
+                break
+        self._troubles += troubles
 
     def _secured(self, pending: list[Arrival]) -> list[Arrival]:
         """Return the drops that have left their boxes for good, power cut or not: else they would come back.

@@ -241,3 +241,51 @@ def test_a_copy_that_was_left_is_no_job(layout: Layout) -> None:
     intake_of(layout).scan()
 
     assert queued(layout) == []
+
+
+# ---------------------------------------------------------------- trouble of one
+
+
+def unsyncable(monkeypatch: pytest.MonkeyPatch, marked: str) -> None:
+    """Let no file and no folder be synced whose path ends so."""
+    real = os.fsync
+
+    def failing(descriptor: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(marked):
+            refuse()
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+
+
+@needs_proc
+def test_a_box_that_can_never_be_synced_keeps_the_drops_of_no_other(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(layout, "theirs.json", box="60-mine")
+    drop(layout, "good.json")
+    unsyncable(monkeypatch, "incoming/60-mine")
+    intake = intake_of(layout)
+
+    with pytest.raises(StorageError):
+        intake.scan()
+
+    assert len(queued(layout)) == 1
+    assert fs.names(layout.incoming / "60-mine") == ["theirs.json"]
+    assert [each["drop"] for each in intake.waiting()] == ["60-mine/theirs.json"]
+
+
+@needs_proc
+def test_a_job_whose_home_can_never_be_synced_keeps_no_other(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout.accepting_by("lab").mkdir()
+    for letter in "123":
+        (layout.accepting_by("lab") / f"50~{JOB[:-1]}{letter}~a.json").write_text(TEXT)
+    unsyncable(monkeypatch, f"{JOB[:-1]}2")
+
+    with pytest.raises(StorageError):
+        intake_of(layout).scan()
+
+    assert sorted(queued(layout)) == [f"{JOB[:-1]}1", f"{JOB[:-1]}3"]
+    assert [name[:27] for name in fs.names(layout.accepting_by("lab"))] == [f"50~{JOB[:-1]}2"[:27]]
