@@ -162,7 +162,7 @@ class Ending:
             self.before.pop(next(iter(self.before))).data.close()
 
     def _fail(self, order: Order, error: QtrlSpoolError, details: str) -> None:
-        n_before = n_retries(self._layout, order.job_id)
+        n_before = n_retries(self._layout, order.job_id, but=order.place.ticket.claim)
         if isinstance(error, BackendError) and n_before < order.bundle.manifest.retries:
             self._outcome.retry(order.place, error, details)
         else:

@@ -37,6 +37,7 @@ from qtrl_spool.spool.journal import (
     cancel_asked_for,
     claimed_result,
     holds_asked_for,
+    is_to_retry,
     n_attempts,
     n_retries,
     paused_at,
@@ -207,12 +208,14 @@ class Outcome:
         """Give a job that failed on the backend back to the queue; its manifest allows another attempt.
 
         It waits before that, twice as long with every failure. That is noted with the failure, before the
-        ticket moves, so that it counts after a death, too.
+        ticket moves, so that it counts after a death, too; once, however often the rest of this is tried.
         """
-        job_id = place.ticket.job_id
-        retry_at = self._journal.now(after_s=backoff_s(1 + n_retries(self._layout, job_id)))
-        note = {"error": error.record(), "traceback": details, "retry_at": retry_at}
-        self._journal.note(job_id, place.ticket.claim, "error", **note)
+        job_id, claim = place.ticket.job_id, place.ticket.claim
+        if not is_to_retry(self._layout, job_id, claim):
+            wait_s = backoff_s(1 + n_retries(self._layout, job_id, but=claim))
+            note = {"error": error.record(), "traceback": details, "retry_at": self._journal.now(wait_s)}
+            self._journal.note(job_id, claim, "error", **note)
+        self._journal.forget(job_id)
         return self.requeue(place, f"another attempt after: {error.message}")
 
     def give_back(self, place: Place, why: str) -> bool:

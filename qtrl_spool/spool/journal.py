@@ -38,9 +38,14 @@ def read_status(layout: Layout, job_id: str) -> dict[str, Any] | None:
 
 def read_events(layout: Layout, job_id: str) -> list[dict[str, Any]]:
     """Return all events of a job in the order in which they happened; a torn line is left out."""
+    return [event for events in _by_claim(layout, job_id).values() for event in events]
+
+
+def _by_claim(layout: Layout, job_id: str) -> dict[int, list[dict[str, Any]]]:
+    """Return the events of a job by the claim whose file they are in, in the order of the claims."""
     home = layout.home(job_id)
     logs = [name for name in fs.names(home) if name.startswith("events.c") and name.endswith(".jsonl")]
-    return [event for name in sorted(logs, key=_claim_of) for event in _events_in(home / name)]
+    return {_claim_of(name): _events_in(home / name) for name in sorted(logs, key=_claim_of)}
 
 
 def _events_in(log: Path) -> list[dict[str, Any]]:
@@ -56,14 +61,24 @@ def _events_in(log: Path) -> list[dict[str, Any]]:
 
 
 def n_attempts(layout: Layout, job_id: str) -> int:
-    """Return how often a job's execution was started."""
-    return sum(event["event"] == "started" for event in read_events(layout, job_id))
+    """Return how often a job's execution was started: in how many claims, however often one says so."""
+    claims = _by_claim(layout, job_id).values()
+    return sum(any(event["event"] == "started" for event in events) for events in claims)
 
 
-def n_retries(layout: Layout, job_id: str) -> int:
-    """Return how often a job was given another attempt because its instrument failed."""
-    events = read_events(layout, job_id)
-    return sum(event["event"] == "error" and bool(event.get("retry_at")) for event in events)
+def n_retries(layout: Layout, job_id: str, *, but: int) -> int:
+    """Return in how many claims, but for one, the instrument failed a job that was given another attempt."""
+    claims = _by_claim(layout, job_id).items()
+    return sum(any(map(_gives_attempt, events)) for claim, events in claims if claim != but)
+
+
+def is_to_retry(layout: Layout, job_id: str, claim: int) -> bool:
+    """Return whether a claim has noted that the instrument failed it, and that there is another attempt."""
+    return any(map(_gives_attempt, _events_in(layout.home(job_id) / f"events.c{claim}.jsonl")))
+
+
+def _gives_attempt(event: Mapping[str, Any]) -> bool:
+    return event["event"] == "error" and bool(event.get("retry_at"))
 
 
 def paused_at(layout: Layout, job_id: str) -> bool:

@@ -1,8 +1,9 @@
 """A real server on storage of which some calls fail, for as long as a file says which.
 
-Run as ``python -m tests.server.broken SPOOL NAME FILE [--standby]``. The first line of FILE is a regular
-expression for calls as `tests.faults.injector` tells them, such as ``read queue/…``; it says nothing, or is
-not there: all is well. With a second line, ``late``, a call is carried out before it is said to have failed.
+Run as ``python -m tests.server.broken SPOOL NAME FILE [--standby] [--rig]``. The first line of FILE is a
+regular expression for calls as `tests.faults.injector` tells them, such as ``read queue/…``; if it says
+nothing, or is not there, all is well. With a second line, ``late``, a call is carried out before it is said
+to have failed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +52,29 @@ class BrokenServer(ServerProcess):
     refuses:
         What it refuses from its start on.
     options:
-        ``--standby``.
+        ``--standby``, ``--rig``.
+    more:
+        What is added to the environment.
     """
 
-    def __init__(self, spool: Spool, *options: str, name: str = "lab", refuses: str = "") -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        *options: str,
+        name: str = "lab",
+        refuses: str = "",
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         self.spool, self.name = spool, name
         self.log = spool.path.parent / f"{name}.log"
         self._log = self.log.open("ab")
         self._named = spool.path.parent / f"{name}.refused"
         self.refuse(refuses)
         words = [sys.executable, "-m", "tests.server.broken", spool.path, name, self._named, *options]
-        self.process = subprocess.Popen(list(map(str, words)), stdout=self._log, stderr=self._log)
+        environment = {**os.environ, **(more or {})}
+        self.process = subprocess.Popen(
+            list(map(str, words)), stdout=self._log, stderr=self._log, env=environment
+        )
 
     def refuse(self, wanted: str, *, late: bool = False) -> None:
         """Let these calls fail from now on; "" heals the storage."""
@@ -93,7 +106,7 @@ def main() -> int:
     server = Server(
         Layout.of(root),
         name=name,
-        make_backend=lambda: load_backend("simulator"),
+        make_backend=lambda: load_backend("rig" if "--rig" in options else "simulator"),
         standby="--standby" in options,
         drain="--drain" in options,
     )

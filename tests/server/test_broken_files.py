@@ -16,6 +16,7 @@ from qtrl_spool.spool import pauses, servers
 from qtrl_spool.spool.layout import Layout
 
 from .broken import BrokenServer
+from .rig import install_rig
 from .support import Serve, quick, until
 
 Breaking = Callable[..., BrokenServer]
@@ -32,8 +33,8 @@ def breaking(spool: Spool) -> Iterator[Breaking]:
     """Return a function that starts a server whose storage refuses something; all are gone after the test."""
     started: list[BrokenServer] = []
 
-    def start(*options: str, name: str = "lab", refuses: str = "") -> BrokenServer:
-        started.append(BrokenServer(spool, *options, name=name, refuses=refuses))
+    def start(*options: str, name: str = "lab", refuses: str = "", **more: str) -> BrokenServer:
+        started.append(BrokenServer(spool, *options, name=name, refuses=refuses, more=more))
         return started[-1]
 
     yield start
@@ -177,3 +178,60 @@ def test_a_spool_that_is_none_ends_a_standby_at_once(spool: Spool, breaking: Bre
 
     assert standby.process.wait(60) == 1
     assert "spool.yaml" in standby.said()
+
+
+# ---------------------------------------------------------------- what counts as an attempt
+
+
+_FAILING_ONCE = """\
+import os
+import time
+from pathlib import Path
+
+from qtrl_spool.backends.simulator import Simulator
+from qtrl_spool.errors import BackendError
+
+
+class Rig(Simulator):
+    failed = False
+
+    def arm(self, plan):
+        until = time.monotonic() + 60
+        while not Rig.failed and not Path(os.environ["RIG_GO"]).exists() and time.monotonic() < until:
+            time.sleep(0.005)
+        if not Rig.failed:
+            Rig.failed = True
+            raise BackendError("no trigger")
+        super().arm(plan)
+"""
+
+
+def test_a_retry_is_counted_once_however_often_its_record_cannot_be_written(
+    spool: Spool, breaking: Breaking, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    path = os.pathsep.join([str(install_rig(tmp_path / "site", _FAILING_ONCE)), os.environ["PYTHONPATH"]])
+    server = breaking("--rig", PYTHONPATH=path, RIG_GO=str(go))
+    job = spool.submit(pi_no_pi(0), **quick(retries=1))
+    until(lambda: job.status()["phase"] == "acquiring")
+
+    server.refuse(rf"^replace .*{job.id}/status\.json$")
+    go.touch()
+    until(lambda: server.hits() >= 3)
+    server.refuse("")
+
+    assert job.wait(60).state == "done" and job.status()["attempt"] == 2
+    assert [event["event"] for event in job.log()].count("error") == 1
+
+
+def test_a_start_that_could_not_be_synced_is_no_attempt(
+    spool: Spool, serve: Serve, breaking: Breaking
+) -> None:
+    (job,) = queued(spool, serve, 1)
+
+    server = breaking(refuses=rf"^fsync .*{job.id}/events\.c[1-9]\d*\.jsonl$")
+    until(lambda: server.hits() >= 3)
+    server.refuse("")
+
+    assert job.wait(60).state == "done" and job.status()["attempt"] == 1
+    assert [event["event"] for event in job.log()].count("started") == 1
