@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qtrl_spool import fs
 from qtrl_spool.errors import StorageError
-from qtrl_spool.job import DROP_SUFFIX, State, is_id, parse_priority
+from qtrl_spool.job import DROP_SUFFIX, State, is_id, parse_final_name, parse_priority
 from qtrl_spool.spool.accepting import parse_taken
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import DEFAULT_PRIORITY, Layout
@@ -47,9 +47,16 @@ def is_arriving(layout: Layout, full_id: str) -> bool:
 
 
 def is_open(layout: Layout, full_id: str) -> bool:
-    """Return whether a job is known and has not come to its end yet."""
+    """Return whether a job is known and has not come to its end yet.
+
+    One whose home is there and whose record cannot be seen, as a share may show it late, has ended when its
+    ticket lies in its home; one whose home was removed has ended.
+    """
     record = read_status(layout, full_id)
     if record is None and is_arriving(layout, full_id):
         return True
     record = record or read_status(layout, full_id)  # it may have been accepted between the two looks
-    return record is not None and not State(record["state"]).final
+    if record is not None:
+        return not State(record["state"]).final
+    home = layout.home(full_id)
+    return home.name in fs.listed(home.parent) and not any(map(parse_final_name, fs.listed(home)))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from qtrl_spool.job import State
@@ -147,7 +148,7 @@ def kept(record: Mapping[str, Any], *, now: datetime, facts: Facts) -> str | Non
     return (
         _after(record.get("after") or (), facts)
         or _too_early(record.get("not_before"), now, _NOT_BEFORE)
-        or _too_early(record.get("retry_at"), now, _TRIED_AGAIN)
+        or _too_early(record.get("retry_at"), now, _TRIED_AGAIN, LONGEST_BACKOFF_S)
     )
 
 
@@ -161,8 +162,9 @@ def _after(jobs: Iterable[str], facts: Facts) -> str | None:
     return f"{_AFTER} {', '.join(waited_for)}" if waited_for else None
 
 
-def _too_early(time: str | None, now: datetime, words: str) -> str | None:
-    if time is None or moment(time) <= now:
+def _too_early(time: str | None, now: datetime, words: str, most_s: float = inf) -> str | None:
+    """Return that it is too early; a time further ahead than `most_s` was told by a clock that is wrong."""
+    if time is None or not 0 < (moment(time) - now).total_seconds() <= most_s:
         return None
     return f"{words} {moment(time):%Y-%m-%d %H:%M:%S} UTC"
 

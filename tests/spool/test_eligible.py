@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qtrl_spool.job import State, Ticket, utc
-from qtrl_spool.spool.eligible import Facts, Pause, backoff_s, why_not
+from qtrl_spool.spool.eligible import LONGEST_BACKOFF_S, Facts, Pause, backoff_s, why_not
 from qtrl_spool.spool.tickets import Place
 
 NOW = datetime(2026, 11, 23, 10, 15, 30, tzinfo=UTC)
@@ -67,6 +67,13 @@ def test_a_job_that_may_not_run_says_why(record: dict[str, Any], known: Facts, r
 )
 def test_what_is_over_or_concerns_others_keeps_no_job_waiting(record: dict[str, Any], known: Facts) -> None:
     assert why(record, known) is None
+
+
+def test_an_attempt_later_than_any_server_would_ask_for_is_one_of_a_wrong_clock() -> None:
+    hours_ahead, longest = {"retry_at": in_s(6 * 3600)}, {"retry_at": in_s(LONGEST_BACKOFF_S)}
+
+    assert why(hours_ahead, facts("fridge1")) is None
+    assert why(longest, facts("fridge1")) is not None
 
 
 def test_a_job_for_a_paused_instrument_waits_though_another_one_takes_jobs() -> None:
