@@ -47,6 +47,10 @@ _SYNC_FOLDER = "def sync_folder(folder: Path) -> None:\n"
 _LOOK = "        if not exists(target):\n"
 _RENAME = "os.rename(source if folder is None else source.name, target, src_dir_fd=folder)"
 _COPY = "__import__('shutil').copyfile(source, target)\n        os.unlink(source)"
+_FROM_DICT = "    @classmethod\n    def from_dict("
+_LIFTED = "    def __post_init__(self):\n        object.__setattr__(self, {!r}, 2**62)\n\n"
+_BEYOND = "tests/bundle/test_bundle_hostile.py::test_what_is_beyond_a_limit_is_refused_with_the_limits_name"
+_BEYOND_IN_REQUESTS = "tests/spool/test_drops_hostile.py::test_a_request_beyond_a_limit_is_refused"
 _CLAIMED = "return replace(self, claim=self.claim + 1)"
 
 MUTANTS = (
@@ -70,10 +74,15 @@ MUTANTS = (
         f"{_FAULTS}test_machine.py",
     ),
     Mutant("copied and removed, not renamed", ((_FS, _RENAME, _COPY),), f"{_FAULTS}test_deaths.py"),
-    Mutant(
-        "no limits of drops",
-        ((_LIMITS, "max_members: int = 64", "max_members: int = 2**31"),),
-        "tests/bundle/test_bundle_hostile.py",
+    *(
+        Mutant(
+            f"no {limit}", ((_LIMITS, _FROM_DICT, _LIFTED.format(limit) + _FROM_DICT),), f"{test}[{limit}]"
+        )
+        for limit, test in {
+            **dict.fromkeys(("max_bytes", "max_members", "max_unpacked_bytes", "max_ratio"), _BEYOND),
+            **dict.fromkeys(("max_yaml_bytes", "max_depth", "max_values", "max_appends"), _BEYOND),
+            "max_request_bytes": _BEYOND_IN_REQUESTS,
+        }.items()
     ),
 )
 

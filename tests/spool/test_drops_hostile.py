@@ -101,6 +101,17 @@ def a_device(path):
 KINDS = [a_fifo, a_link, a_dangling_link, a_link_to_a_folder, a_socket, a_device]
 
 
+@pytest.mark.parametrize("limit", ["max_request_bytes"])
+def test_a_request_beyond_a_limit_is_refused(tmp_path, limit):
+    path = tmp_path / "request.yaml"
+    path.write_text("cancel: 20261126-101530-rabi-k3f9x  # " + "x" * 100 + "\n...\n")
+
+    found = look_text(path, Stillness(), now=0.0, **{**PATIENCE, "limits": Limits(**{limit: 100})})
+
+    assert isinstance(found, Bad)
+    assert f"limits: {limit} in spool.yaml" in found.error.hint
+
+
 @pytest.mark.parametrize("looking", [look, look_text])
 @pytest.mark.parametrize("make", KINDS)
 @pytest.mark.parametrize("name", ["rabi.qjob", "rabi.yaml"])
