@@ -233,9 +233,15 @@ class Spool:
 
     # ------------------------------------------------------------ steering
 
-    def ask(self, request: Mapping[str, Any], *, timeout: float | None = ANSWER_TIMEOUT_S) -> dict[str, Any]:
+    def ask(
+        self,
+        request: Mapping[str, Any],
+        *,
+        timeout: float | None = ANSWER_TIMEOUT_S,
+        asked: Callable[[], object] | None = None,
+    ) -> dict[str, Any]:
         """Drop a request and wait for its answer, see `qtrl_spool.requesting.ask`."""
-        return ask(self._layout, request, timeout=timeout)
+        return ask(self._layout, request, timeout=timeout, asked=asked)
 
     def pause(self, reason: str, *, server: str | None = None) -> str:
         """Let no server, or not this one, take another job until `resume`; for admins.

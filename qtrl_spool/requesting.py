@@ -24,6 +24,7 @@ ANSWER_TIMEOUT_S = 10.0
 _FIRST_LOOK_S, _LATER_LOOK_S = 0.02, 0.5
 _FIRST_LOOK_FOR_ANSWER_S, _LATER_LOOK_FOR_ANSWER_S = 0.004, 0.05
 WAITS = "the request waits in requests/ and is answered when one starts"
+NOTHING_TO_DRAIN = "there is nothing to drain, and one that starts will not drain because of this"
 
 
 def post(layout: Layout, request: Mapping[str, Any]) -> str:
@@ -34,7 +35,11 @@ def post(layout: Layout, request: Mapping[str, Any]) -> str:
 
 
 def ask(
-    layout: Layout, request: Mapping[str, Any], *, timeout: float | None = ANSWER_TIMEOUT_S
+    layout: Layout,
+    request: Mapping[str, Any],
+    *,
+    timeout: float | None = ANSWER_TIMEOUT_S,
+    asked: Callable[[], object] | None = None,
 ) -> dict[str, Any]:
     """Drop a request and wait for its answer.
 
@@ -46,6 +51,8 @@ def ask(
         Such as ``{'hold': JOB}``, with full ids.
     timeout:
         In s; None waits for ever; 0 does not wait: the answer is ``{'ok': None, 'request': its name}``.
+    asked:
+        Called when the request lies there, before its answer is waited for.
 
     Raises
     ------
@@ -55,6 +62,8 @@ def ask(
         If no server answered in time; the request stays and will be answered.
     """
     name = post(layout, request)
+    if asked is not None:
+        asked()
     if timeout == 0:
         return {"ok": None, "message": f"asked for, in requests/{name}", "request": name}
     reply = poll(
@@ -64,15 +73,15 @@ def ask(
         longest=_LATER_LOOK_FOR_ANSWER_S,
     )
     if reply is None:
-        raise _unanswered(layout, name, timeout)
+        raise _unanswered(layout, name, timeout, waits=NOTHING_TO_DRAIN if "drain" in request else WAITS)
     if not reply.get("ok"):
         raise from_record(reply.get("error") or {"type": "JobFailedError", "message": reply.get("message")})
     return dict(reply)
 
 
-def _unanswered(layout: Layout, name: str, timeout: float | None) -> WaitTimeoutError:
+def _unanswered(layout: Layout, name: str, timeout: float | None, *, waits: str) -> WaitTimeoutError:
     is_served = any(server["alive"] for server in find.servers(layout))
-    said = f"no server answered within {timeout:g} s" if is_served else f"no server is running: {WAITS}"
+    said = f"no server answered within {timeout:g} s" if is_served else f"no server is running: {waits}"
     hint = (
         "remove the file to take it back"
         if not is_served
@@ -89,6 +98,8 @@ class Steered:
     """
 
     id: str
+    asked: Callable[[], object] | None = None
+    """Called whenever a request lies there, before its answer is waited for."""
     _layout: Layout
 
     def ask(
@@ -96,7 +107,8 @@ class Steered:
     ) -> str:
         """Ask for something to be done with the job; return the answer in words."""
         given = {key: value for key, value in (more or {}).items() if value is not None}
-        return str(ask(self._layout, {verb: self.id, **given}, timeout=timeout)["message"])
+        request = {verb: self.id, **given}
+        return str(ask(self._layout, request, timeout=timeout, asked=self.asked)["message"])
 
     def cancel(self, *, now: bool = False, timeout: float | None = ANSWER_TIMEOUT_S) -> bool:
         """Cancel the job: a queued one at once, a running one after its batch (`now`: at once).

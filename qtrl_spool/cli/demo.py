@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import click
 
 from qtrl_spool.cli.fetch import is_done
-from qtrl_spool.cli.look import QUEUE_HEADINGS, queue_row
-from qtrl_spool.cli.say import fact, hush_libraries, word
-from qtrl_spool.cli.tables import table
-from qtrl_spool.errors import InternalError, OperatorError
+from qtrl_spool.cli.look import queue_row, queue_table
+from qtrl_spool.cli.say import fact, hush_libraries, picture, word
+from qtrl_spool.errors import InternalError, OperatorError, StorageError
 from qtrl_spool.host import login_name
+from qtrl_spool.spool.layout import Layout
 
 if TYPE_CHECKING:
     from qtrl_spool.client import Job, Spool
@@ -41,6 +41,7 @@ def demo(folder: str | None) -> int:
     from qtrl_spool.create import create_spool
 
     root = _place(folder)
+    _check_new(root)
     word(f"1. A spool, which is a folder: {root / 'spool'}")
     spool = Spool(create_spool(root / "spool", who=login_name()).path)
     word("2. Three jobs, dropped into it while no server is running yet:")
@@ -74,6 +75,15 @@ def _place(folder: str | None) -> Path:
     import tempfile
 
     return Path(tempfile.mkdtemp(prefix="qtrl-spool-demo-"))
+
+
+def _check_new(root: Path) -> None:
+    """Refuse a folder in which a demo was shown before."""
+    if Layout(root / "spool").mark.exists():
+        raise StorageError(
+            f"a demo was shown in {root} already: there is its spool",
+            hint=f"name another DIR, or remove that one: rm -r {shlex.quote(str(root))}",
+        )
 
 
 def _experiments() -> Iterator[tuple[SequenceWrapper, str, str]]:
@@ -124,8 +134,7 @@ def _show_queue(spool: Spool, jobs: list[Job]) -> None:
         time.sleep(0.02)
     found = spool.queue()
     rows = [queue_row(each) for each in (*found["running"], *found["queued"])]
-    for line in table(QUEUE_HEADINGS, rows).splitlines():
-        word(f"     {line}")
+    picture(queue_table(rows, indent="     "))
 
 
 def _show(job: Job) -> None:

@@ -80,11 +80,11 @@ def _tell_trouble(server: Mapping[str, Any]) -> None:
         word(f"an edit of the configuration does not count: {server['config_refused']}")
 
 
-def queue_table(rows: list[tuple[object, ...]]) -> str:
+def queue_table(rows: list[tuple[object, ...]], indent: str = "") -> str:
     """Return the rows of the queue below their headings; in a narrow terminal with fewer, shorter columns."""
     here = f"START {zone(datetime.now(UTC))}"
-    wide = table([here if each == "START" else each for each in QUEUE_HEADINGS], rows)
-    return wide if fits(wide) else table([*_NARROW, here, "WHY"], map(narrow_row, rows))
+    wide = table([here if each == "START" else each for each in QUEUE_HEADINGS], rows, indent)
+    return wide if fits(wide) else table([*_NARROW, here, "WHY"], map(narrow_row, rows), indent)
 
 
 def narrow_row(row: tuple[object, ...]) -> tuple[object, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -10,7 +11,7 @@ import click
 from qtrl_spool.cli.options import Seconds, jobs_argument, json_option, named, opened, spool_option
 from qtrl_spool.cli.say import document, refusal, report, word
 from qtrl_spool.errors import QtrlSpoolError, UsageError
-from qtrl_spool.requesting import ANSWER_TIMEOUT_S, WAITS
+from qtrl_spool.requesting import ANSWER_TIMEOUT_S, NOTHING_TO_DRAIN, WAITS
 
 if TYPE_CHECKING:
     from qtrl_spool.client import Job, Spool
@@ -124,9 +125,9 @@ def _queue(request: dict[str, Any], spool: str, as_json: bool, timeout: float, n
     """Ask for something that is about the whole queue."""
     place = opened(spool)
     wait = 0 if no_wait else timeout
-    _tell_if_alone(place, wait)
     given = {key: value for key, value in request.items() if value is not None}
-    reply = place.ask(given, timeout=wait)
+    waits = NOTHING_TO_DRAIN if "drain" in given else WAITS
+    reply = place.ask(given, timeout=wait, asked=lambda: _tell_if_alone(place, wait, waits))
     if as_json:
         document(reply)
     else:
@@ -134,10 +135,10 @@ def _queue(request: dict[str, Any], spool: str, as_json: bool, timeout: float, n
     return 0
 
 
-def _tell_if_alone(place: Spool, timeout: float) -> None:
-    """Say at once that nobody is there to answer."""
+def _tell_if_alone(place: Spool, timeout: float, waits: str = WAITS) -> None:
+    """Say that nobody is there to answer what was asked."""
     if not any(server.get("alive") for server in place.servers()):
-        word(f"no server is running: {f'waiting {timeout:g} s for one' if timeout else WAITS}")
+        word(f"no server is running: {f'waiting {timeout:g} s for one' if timeout else waits}")
 
 
 def each_job(
@@ -153,8 +154,9 @@ def each_job(
     wait = 0 if no_wait else timeout
     place = opened(spool)
     jobs = named(place, words)
-    _tell_if_alone(place, wait)
+    tell = cache(partial(_tell_if_alone, place, wait))
     for job in jobs:
+        job.asked = tell
         try:
             word(do(job, wait))
         except QtrlSpoolError as error:

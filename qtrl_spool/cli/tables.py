@@ -19,16 +19,20 @@ from qtrl_spool.errors import harmless
 _GAP = "  "
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], indent: str = "") -> str:
     """Return rows below their headings; columns without any entry are left out.
 
-    In a terminal the headings stand out and no line is wider than it; in a pipe nothing is cut.
+    Every line begins with `indent`. In a terminal the headings stand out and no line is wider than it; in a
+    pipe nothing is cut.
     """
     cells = [[_cell(value) for value in row] for row in rows]
     used = [column for column, _ in enumerate(headings) if any(row[column] for row in cells)]
     lines = [[headings[column] for column in used], *([row[column] for column in used] for row in cells)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(used))]
-    text = [_GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    text = [
+        indent + _GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    ]
     if not is_terminal():
         return "\n".join(line.rstrip() for line in text)
     width = shutil.get_terminal_size().columns

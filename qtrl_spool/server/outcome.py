@@ -351,6 +351,8 @@ class Outcome:
         if place.state is State.QUEUED:
             kind = "released" if record["state"] == State.HELD else "requeued"
             return {"event": kind, "why": "the server died on the way"}
+        if place.state is State.HELD:  # moved by hand, or by a server that died before it could note the hold
+            return {"event": "held", "reason": "it was found among the held jobs; 'release' lets it go on"}
         known = {"error": record["error"]} if place.state is State.FAILED else {}
         return {"event": _EVENT[place.state], "reason": "the server died on the way", **known}
 

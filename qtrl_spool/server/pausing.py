@@ -49,8 +49,10 @@ def drain(layout: Layout, asked: Asked, *, now: str, durable: bool) -> str:
     moment = datetime.now(UTC)
     beats = [beat for beat in servers.heard(layout).beats if servers.looks_alive(beat, now=moment)]
     alive = [str(beat["name"]) for beat in beats if not beat.get("standby")]
-    if server is not None and server not in alive:
+    if server is not None and alive and server not in alive:
         raise UsageError(f"server {server!r} is not running", hint="there is nothing to drain")
+    if not alive:  # the server that answers has not said yet that it lives: it was begun after this was asked
+        raise UsageError("no server was running when this was asked", hint="ask again: one is running now")
     named = alive if server is None else [server]
     for each in named:
         pauses.drain(layout, each, by=asked.user, at=now, durable=durable)

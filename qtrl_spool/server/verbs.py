@@ -276,7 +276,13 @@ class JobVerbs:
     # ------------------------------------------------------------ edit
 
     def _edit(self, place: Place, asked: Asked) -> str:
-        only(place, "edited", *WAITING, State.HELD)
+        if place.state is State.RUNNING:
+            raise UsageError(
+                f"{place.ticket.job_id} is running and cannot be edited",
+                hint="that can be done to jobs that are queued or held and have measured nothing yet; "
+                "cancel it, and submit it again with 'qtrl-spool retry'",
+            )
+        only(place, "edited", *WAITING, State.HELD, rule="queued or held and have measured nothing yet")
         return self._editing.edit(place, asked)
 
     def _noted(self, place: Place, event: str, **details: object) -> None:
@@ -315,8 +321,8 @@ def _holds(asked: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return {kind: {"by": each["held_by"], "why": each["why"]} for kind, each in asked.items()}
 
 
-def only(place: Place, participle: str, *states: State) -> None:
-    """Refuse what cannot be done to a job in its state.
+def only(place: Place, participle: str, *states: State, rule: str | None = None) -> None:
+    """Refuse what cannot be done to a job in its state; `rule` says to which it can, if not to all of these.
 
     Raises
     ------
@@ -326,7 +332,7 @@ def only(place: Place, participle: str, *states: State) -> None:
     if place.state not in states:
         raise UsageError(
             f"{place.ticket.job_id} is {place.state} and cannot be {participle}",
-            hint=f"that can be done to jobs that are {_either(states)}",
+            hint=f"that can be done to jobs that are {rule or _either(states)}",
         )
 
 

@@ -1,11 +1,12 @@
 """What lets somebody in who may not put things into a drop box.
 
-Called by ``spool.doctor`` and by the client, whose drop was refused. Fails: never.
+Called by ``spool.doctor`` and by the client, whose drop was refused. Fails: `StorageError`, in `opened_by`.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -53,6 +54,20 @@ def _remedy(box: Path, groups: Collection[int]) -> tuple[str, str]:
     if facts.st_gid not in groups:
         return _JOIN, host.group_name(facts.st_gid)
     return (_OTHER if facts.st_mode & 0o020 else _SHUT), ""
+
+
+def opened_by(error: BaseException) -> str | None:
+    """Return what lets somebody in whom the permissions of a path kept out; None if it was not that."""
+    refused = error.__cause__
+    if not isinstance(refused, PermissionError) or refused.filename is None:
+        return None
+    path = Path(os.fsdecode(refused.filename))
+    shut = next((each for each in (*reversed(path.parents), path) if not os.access(each, os.X_OK)), path)
+    facts = fs.facts(shut)
+    if facts is None:
+        return None
+    rights = "u+rwx,go+rx" if stat.S_ISDIR(facts.st_mode) else "u+rw,go+r"
+    return f"its owner, {host.user_name(facts.st_uid)}, or root does chmod {rights} {shut}"
 
 
 def explain(error: StorageError, box: Path) -> None:

@@ -20,7 +20,7 @@ from qtrl_spool import fs
 from qtrl_spool.errors import QtrlSpoolError
 from qtrl_spool.job import State, is_id
 from qtrl_spool.spool import cut, probe, survey, tickets
-from qtrl_spool.spool.access import way_in
+from qtrl_spool.spool.access import opened_by, way_in
 from qtrl_spool.spool.diagnosis import Ailment, Seen, diagnose
 from qtrl_spool.spool.findings import FINE, NOTE, WRONG, Finding
 from qtrl_spool.spool.journal import RESULT
@@ -55,7 +55,7 @@ def examine(layout: Layout, *, now: datetime, deadline_s: float = probe.DEADLINE
     try:
         probe.within(deadline_s, lambda: fs.names(layout.root), f"listing {layout.root}")
     except QtrlSpoolError as error:
-        yield Finding("storage", WRONG, error.message, error.hint)
+        yield Finding("storage", WRONG, error.message, opened_by(error) or error.hint)
         return
     looks: tuple[Callable[[Layout, datetime], Iterator[Finding]], ...] = (
         _settings,
@@ -73,7 +73,7 @@ def examine(layout: Layout, *, now: datetime, deadline_s: float = probe.DEADLINE
         try:
             yield from look(layout, now)
         except QtrlSpoolError as error:
-            yield Finding(look.__name__.strip("_"), WRONG, error.message, error.hint)
+            yield Finding(look.__name__.strip("_"), WRONG, error.message, opened_by(error) or error.hint)
 
 
 def _settings(layout: Layout, now: datetime) -> Iterator[Finding]:

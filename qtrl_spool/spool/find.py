@@ -24,7 +24,7 @@ from qtrl_spool.job import (
 )
 from qtrl_spool.spool.arriving import is_arriving, is_open, names_in_box, unaccepted
 from qtrl_spool.spool.copies import copied
-from qtrl_spool.spool.journal import read_status
+from qtrl_spool.spool.journal import read_events, read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.moment import Moment, joined
 from qtrl_spool.spool.servers import heard, looks_alive
@@ -38,10 +38,14 @@ __all__ = [
 NOT_YET = "not yet accepted"
 _SHOWN = 5
 _LOOKS = 3
+_LATEST = 200
+_LISTS = "'qtrl-spool jobs' lists them"
 
 
 def job_id(layout: Layout, text: str) -> str:
     """Return the full id of the job that `text`, any unambiguous part of its id in any letter case, names.
+
+    So does the name of the file that was dropped, of the latest jobs.
 
     Raises
     ------
@@ -54,10 +58,13 @@ def job_id(layout: Layout, text: str) -> str:
     if is_id(part):
         return part
     found = sorted(set(all_ids(layout, part)))
+    if not found:
+        error = _no_job(layout, text)
+        found = sorted(_dropped_as(layout, text)) if error.hint == _LISTS else []
+        if not found:
+            raise error
     if len(found) == 1:
         return found[0]
-    if not found:
-        raise _no_job(layout, text)
     shown = ", ".join(found[-_SHOWN:]) + (", …" if len(found) > _SHOWN else "")
     raise UsageError(f"{text!r} names {len(found)} jobs: {shown}", hint="give more of the id")
 
@@ -68,13 +75,21 @@ def _no_job(layout: Layout, text: str) -> NotFoundError:
     near = [path for path in drops if text in (path, path.rpartition("/")[2])]
     near = near or [path for path in drops if text.lower() in path.lower()]
     if len(near) != 1:
-        return NotFoundError(
-            f"there is no job {text!r} in {layout.root}", hint="'qtrl-spool jobs' lists them"
-        )
+        return NotFoundError(f"there is no job {text!r} in {layout.root}", hint=_LISTS)
     return NotFoundError(
         f"{text!r} is no job yet: it lies in incoming/{near[0]} and is not accepted yet: {drops[near[0]]}",
         hint="'qtrl-spool queue' shows when it is",
     )
+
+
+def _dropped_as(layout: Layout, name: str) -> Iterator[str]:
+    """Return the ids of the latest jobs that were dropped as a file of that name, newest first."""
+    if "." not in name:
+        return
+    for full_id in islice(_newest_first(layout, None), _LATEST):
+        accepted = (each for each in read_events(layout, full_id) if each["event"] == "accepted")
+        if any(name == str(each.get("drop")).rpartition("/")[2] for each in accepted):
+            yield full_id
 
 
 def all_ids(layout: Layout, part: str = "") -> Iterator[str]:

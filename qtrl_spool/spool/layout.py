@@ -60,7 +60,8 @@ class Layout:
         if not fs.is_file(layout.mark):
             raise NotFoundError(
                 f"there is no spool at {layout.root}: it holds no {MARK}",
-                hint=f"'qtrl-spool init {layout.root}' makes one; --spool DIR or QTRL_SPOOL names another",
+                hint="is the share that it lies on mounted? --spool DIR or QTRL_SPOOL names another one; "
+                f"'qtrl-spool init {layout.root}' makes a new, empty one",
             )
         return layout
 
@@ -82,8 +83,9 @@ class Layout:
 
     @property
     def drop_boxes(self) -> tuple[Path, ...]:
-        """The directories in which people put things."""
-        return (self.incoming, *(self.incoming / name for name in fs.folders(self.incoming)), self.requests)
+        """The directories in which people put things: a folder that is no priority was dropped itself."""
+        names = (name for name in fs.folders(self.incoming) if parse_priority(name) is not None)
+        return (self.incoming, *(self.incoming / name for name in names), self.requests)
 
     def home(self, job_id: str) -> Path:
         """Return a job's permanent home."""

@@ -339,9 +339,11 @@ def _space(storage: Storage) -> Iterator[Finding]:
         return
     said = f"{amount(storage.free_bytes)} are free"
     if storage.free_bytes < _LEAST_FREE_BYTES:
+        said += f", less than the {amount(_LEAST_FREE_BYTES)} that a server should have"
         yield Finding("space", WRONG, said, "free some; old results are in jobs/<date>/")
     elif storage.free_files is not None and storage.free_files < _LEAST_FREE_FILES:
-        said = f"only {storage.free_files} more files can be made, though {said}"
+        most = f"only {storage.free_files} more files can be made, less than {_LEAST_FREE_FILES:,}"
+        said = f"{most}, though {said}"
         yield Finding("space", WRONG, said, "remove some; old results are in jobs/<date>/")
     else:
         yield Finding("space", FINE, said)

@@ -269,7 +269,7 @@ def check_kind(mode: int, where: str) -> None:
         raise BundleError(
             f"this is {kind_of(mode)}, only files and folders may be dropped",
             where=where,
-            hint="copy the file itself",
+            hint="copy the file itself" if stat.S_ISLNK(mode) else "put a regular file there",
         )
 
 

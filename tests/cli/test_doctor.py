@@ -198,6 +198,12 @@ def test_doctor_finds_a_priority_without_a_drop_box(run: Run, spool: Spool) -> N
     assert wrong(run("doctor", "--json")) == ["priorities lack one of their two folders: incoming/30-high"]
 
 
+def test_a_folder_that_was_dropped_is_no_drop_box(run: Run, spool: Spool) -> None:
+    (spool.path / "incoming" / "xyz").mkdir(mode=0o755)
+
+    assert "incoming/xyz" not in run("doctor", "--json").out
+
+
 def test_doctor_notes_a_priority_without_a_folder_in_the_queue(run: Run, spool: Spool) -> None:
     (spool.path / "queue" / "70-low").rmdir()
     (told,) = [each for each in run("doctor", "--json").facts["findings"] if each["what"] == "directories"]

@@ -65,6 +65,13 @@ def test_in_80_columns_there_is_room_for_the_start_and_a_reason() -> None:
     assert start == "18:05:00" and sum(len(each) + 2 for each in (*others, start)) <= 68
 
 
+def test_an_indented_table_is_no_wider_than_the_terminal_and_its_headings_stand_out() -> None:
+    made = "print(queue_table([tuple('x' * 40 for _ in range(9))], indent='     '))"
+    shown = in_a_terminal("-c", f"from qtrl_spool.cli.look import queue_table; {made}", columns=80, module=())
+    headings, row = shown.splitlines()
+    assert headings.startswith("\x1b[1m     PLACE") and row.startswith("     x") and len(row) <= 80
+
+
 @pytest.mark.parametrize(("n", "told"), [(1, "1 server ended"), (2, "2 servers ended")])
 def test_top_counts_the_servers_that_ended(run: Run, spool: Spool, n: int, told: str) -> None:
     for name in "ab"[:n]:
@@ -73,11 +80,15 @@ def test_top_counts_the_servers_that_ended(run: Run, spool: Spool, n: int, told:
     assert told in run("top").out
 
 
-def in_a_terminal(*words: str, columns: int) -> str:
-    """Return what a command shows in a terminal of so many columns."""
+def in_a_terminal(
+    *words: str, columns: int, module: tuple[str, ...] = ("-m", "qtrl_spool"), stderr: bool = False
+) -> str:
+    """Return what a command shows in a terminal of so many columns, with its words if `stderr`."""
     ours, theirs = os.openpty()
     env = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
-    with subprocess.Popen([sys.executable, "-m", "qtrl_spool", *words], stdout=theirs, env=env):
+    with subprocess.Popen(
+        [sys.executable, *module, *words], stdout=theirs, stderr=theirs if stderr else None, env=env
+    ):
         os.close(theirs)
         shown = b""
         while chunk := read(ours):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,9 @@ import pytest
 from qtrl_spool import Job, Spool, host
 from qtrl_spool.cli.command import VERBS
 from qtrl_spool.errors import InternalError, QtrlSpoolError, WaitTimeoutError
+from qtrl_spool.job import make_id
+from qtrl_spool.spool.journal import Journal
+from qtrl_spool.spool.layout import Layout
 
 from .conftest import Run
 
@@ -53,6 +58,13 @@ def test_an_unknown_option_is_wrong_usage_in_one_sentence(run: Run, spool: Spool
 def test_a_place_that_is_no_spool_ends_with_3(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
     said = run(*words, "--spool", tmp_path)
     assert said.status == 3 and f"there is no spool at {tmp_path}" in said.err
+
+
+def test_where_a_spool_is_missed_it_is_asked_for_its_share_before_another_one_is_offered(
+    run: Run, tmp_path: Path
+) -> None:
+    said = run("queue", "--spool", tmp_path).err
+    assert 0 < said.index("mounted?") < said.index("'qtrl-spool init") < said.index("a new, empty one")
 
 
 def test_the_option_counts_more_than_the_environment(run: Run, spool: Spool, tmp_path: Path) -> None:
@@ -300,6 +312,35 @@ def test_status_takes_any_part_of_an_id_that_is_one_jobs_alone(run: Run, submitt
 
 def test_status_of_a_job_that_is_not_accepted_says_so(run: Run, submitted: str) -> None:
     assert "not yet accepted" in run("status", submitted).out
+
+
+@pytest.mark.parametrize("words", [("cancel",), ("hold",), ("drain",)])
+def test_a_request_that_cannot_be_written_is_not_said_to_wait_for_a_server(
+    run: Run, spool: Spool, submitted: str, words: tuple[str, ...]
+) -> None:
+    shutil.rmtree(spool.path / "requests")
+    (spool.path / "requests").touch()
+
+    said = run(*words, *([submitted] if words != ("drain",) else []), "--timeout", "5")
+
+    assert said.status == 1 and "waiting 5 s" not in said.err and "requests" in said.err
+
+
+def test_a_request_that_lies_there_is_said_to_wait_for_a_server(run: Run, submitted: str) -> None:
+    said = run("cancel", submitted, "--timeout", "0.02")
+    assert said.status == 4 and said.err.startswith("no server is running: waiting 0.02 s for one\n")
+
+
+def test_a_job_is_named_by_the_file_that_was_dropped(run: Run, spool: Spool) -> None:
+    ids = [make_id("rabi", now=datetime.now(UTC), letters=letters) for letters in ("aaaaa", "bbbbb", "ccccc")]
+    for job_id, drop in zip(ids, ("50-normal/one.yaml", "two.yaml", "70-low/two.yaml"), strict=True):
+        layout = Layout(spool.path)
+        layout.home(job_id).mkdir(parents=True)
+        Journal(layout, "lab", durable=False).note(job_id, 0, "accepted", drop=drop)
+
+    assert run("status", "one.yaml", "--json").facts["id"] == ids[0]
+    assert run("status", "two.yaml").status == 2 and "names 2 jobs" in run("status", "two.yaml").err
+    assert run("status", "three.yaml").status == 3
 
 
 def test_queue_shows_what_was_dropped_and_is_not_accepted(run: Run, spool: Spool, job_file: Path) -> None:

@@ -16,6 +16,7 @@ from qtrl_spool import Spool
 from tests.server.support import ServerProcess, command, until
 
 from .conftest import Run
+from .test_tables import in_a_terminal
 
 Serve = Callable[..., ServerProcess]
 PNG = b"\x89PNG"
@@ -273,6 +274,14 @@ def test_the_demo_shows_results_draws_one_and_leaves_no_server(tmp_path: Path) -
     assert _pasted(said.stderr, tmp_path).returncode == 0
     assert all(server["stopped"] for server in spool.queue()["servers"])
     assert took < 60
+    again = command("demo", tmp_path / "demo")
+    assert again.returncode == 1 and "name another DIR, or remove that one" in again.stderr
+
+
+def test_the_demo_shows_its_table_in_a_terminal_without_raw_escapes(tmp_path: Path) -> None:
+    shown = in_a_terminal("demo", str(tmp_path / "demo"), columns=80, stderr=True)
+    (headings,) = [line for line in shown.splitlines() if "PLACE" in line and "STATE" in line]
+    assert headings.startswith("\x1b[1m") and "\\x1b" not in shown
 
 
 def _pasted(said: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -202,6 +202,16 @@ def test_a_result_is_published_once(root: Path) -> None:
     assert (damage.home(root, "done") / "result.h5").exists()
 
 
+def test_a_ticket_that_was_moved_among_the_held_ones_says_so_and_what_lets_it_go_on(root: Path) -> None:
+    job_id = damage.job(root, "second")
+    path = damage.ticket(root, "second")
+    path.rename(root / "held" / path.name)
+    mend(root)
+    record = Spool(root).job(job_id).status()
+    assert record["state"] == "held"
+    assert record["reason"] == "it was found among the held jobs; 'release' lets it go on"
+
+
 def test_a_held_job_whose_home_was_lost_says_so_and_whose_it_was(root: Path) -> None:
     told = {**Spool(root).queue(), "updated": None}
     for each in told["held"]:

@@ -195,8 +195,9 @@ def test_a_running_job_is_not_edited(lab_spool: Spool) -> None:
     job = lab_spool.submit(pi_no_pi(0), **slow())
     until(job.running)
 
-    with pytest.raises(UsageError, match="is running and cannot be edited"):
+    with pytest.raises(UsageError, match="is running and cannot be edited") as refused:
         job.edit(n_reps=5)
+    assert "queued or held and have measured nothing yet" in str(refused.value)
     job.cancel(now=True)
 
 

@@ -334,7 +334,10 @@ def test_links_pipes_and_sockets_are_put_away_and_what_they_lead_to_is_not_touch
 
     intake.scan()
 
-    assert len(list(layout.rejected.glob("*.txt"))) == 4
+    said = [path.read_text() for path in layout.rejected.glob("*.txt")]
+    assert len(said) == 4
+    assert sum("copy the file itself" in each for each in said) == 2
+    assert sum("put a regular file there" in each for each in said) == 2
     assert queued(layout) == []
     assert (tmp_path / "folder" / "sequence.json").exists()
     assert (tmp_path / "secret.json").read_text() == TEXT

@@ -216,6 +216,21 @@ def test_a_drain_of_one_server_leaves_the_other(spool: Spool, serve: Serve) -> N
     assert second.process.poll() is None
 
 
+def test_a_drain_that_was_asked_for_while_no_server_ran_is_answered_with_that_and_drains_none(
+    spool: Spool, serve: Serve
+) -> None:
+    with pytest.raises(WaitTimeoutError, match="there is nothing to drain"):
+        spool.ask({"drain": "queue"}, timeout=0.01)
+    (asked,) = (path.name for path in (spool.path / "requests").iterdir() if path.is_file())
+    server = serve().ready()
+
+    answered = answer_to(spool.path / "requests", asked)
+
+    assert not answered["ok"] and "no server was running when this was asked" in answered["message"]
+    assert spool.submit(pi_no_pi(0), **quick()).wait(60).state == "done"
+    assert server.process.poll() is None
+
+
 def test_a_drain_waits_for_a_job_that_is_to_be_tried_again(
     spool: Spool, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

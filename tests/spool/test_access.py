@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from qtrl_spool import host
 from qtrl_spool.errors import StorageError
-from qtrl_spool.spool.access import explain, way_in
+from qtrl_spool.spool.access import explain, opened_by, way_in
 from tests.beds import tmpfs
 
 needs_root = pytest.mark.skipif(
@@ -26,11 +29,34 @@ def box(folder: Path, name: str, *, group: int, mode: int) -> Path:
     return path
 
 
+def test_a_folder_that_cannot_be_listed_is_opened_by_its_owner_with_the_command_that_is_named(
+    tmp_path: Path,
+) -> None:
+    shut = box(tmp_path, "50-normal", group=-1, mode=0)
+    error = StorageError(f"cannot list {shut}")
+    error.__cause__ = PermissionError(errno.EACCES, "Permission denied", str(shut))
+
+    said = opened_by(error) or ""
+
+    command = said.partition(" does ")[2]
+    assert command == f"chmod u+rwx,go+rx {shut}" and said.startswith(f"its owner, {owner(shut)}, or root")
+    subprocess.run(command.split(), check=True)
+    assert stat.S_IMODE(shut.stat().st_mode) == 0o755
+
+
+def test_what_the_permissions_do_not_refuse_is_not_opened_by_a_chmod() -> None:
+    assert opened_by(StorageError("the disk is gone")) is None
+
+
 @needs_root
 def test_boxes_of_roots_own_group_are_given_a_common_one(tmp_path: Path) -> None:
     boxes = [box(tmp_path, name, group=0, mode=0o3775) for name in ("a", "b")]
     said = way_in(boxes, {LAB})
     assert "chgrp GROUP" in said and said.endswith(f"chmod g+ws to {boxes[0]} {boxes[1]}")
+
+
+def owner(path: Path) -> str:
+    return host.user_name(path.stat().st_uid)
 
 
 @needs_root

@@ -72,6 +72,7 @@ def test_nothing_is_wrong_with_a_good_disk() -> None:
         (replace(GOOD, write_s=0.9), "writing", NOTE),
         (replace(GOOD, clock_offset_s=-3600.0), "clock", NOTE),
         (replace(GOOD, free_bytes=10**6), "space", WRONG),
+        (replace(GOOD, free_bytes=999 * 10**6), "space", WRONG),
         (replace(GOOD, free_files=12), "space", WRONG),
         (replace(GOOD, owners=Owners(1001, 33, None, False)), "ownership", NOTE),
         (replace(GOOD, mount=replace(DISK, options=frozenset({"ro"}))), "storage", WRONG),
