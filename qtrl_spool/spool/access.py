@@ -67,7 +67,8 @@ def opened_by(error: BaseException) -> str | None:
     if facts is None:
         return None
     rights = "u+rwx,go+rx" if stat.S_ISDIR(facts.st_mode) else "u+rw,go+r"
-    return f"its owner, {host.user_name(facts.st_uid)}, or root does chmod {rights} {shut}"
+    who = f"its owner, {host.user_name(facts.st_uid)}, or root" if facts.st_uid else "root, its owner,"
+    return f"{who} does chmod {rights} {shut}"
 
 
 def explain(error: StorageError, box: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_folder_that_cannot_be_listed_is_opened_by_its_owner_with_the_command_
     said = opened_by(error) or ""
 
     command = said.partition(" does ")[2]
-    assert command == f"chmod u+rwx,go+rx {shut}" and said.startswith(f"its owner, {owner(shut)}, or root")
+    assert command == f"chmod u+rwx,go+rx {shut}" and owner(shut) in said and "root" in said
     subprocess.run(command.split(), check=True)
     assert stat.S_IMODE(shut.stat().st_mode) == 0o755
 
