@@ -108,10 +108,7 @@ class Storm:
             how = forked.ended_by_now(member.child)
             if how is not None:
                 member.child = None
-                if how != forked.GAVE_UP:
-                    self.troubles.append(
-                        f"server {member.name} ended with {how}: {self.log.read_text()[-1500:]}"
-                    )
+                self.troubles.append(f"server {member.name} ended with {how}: {self.log.read_text()[-1500:]}")
         if now < member.until:
             return
         if member.frozen and member.child is not None:
