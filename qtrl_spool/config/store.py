@@ -10,7 +10,7 @@ version is done again by the next `ConfigStore.refresh`.
 
 Called by: the server (`refresh`, `update`, `rollback`), everybody (`current`, `version`, `log`, `diff`).
 Fails: `ConfigError`, `PatchError` if a change is refused, `ConfigConflictError` if another change came
-first, `NotFoundError` for a version that is not there, `StorageError`.
+first, `NotFoundError` for a version that never was, `StorageError` for one that a share does not show.
 
 Known limits: two servers that change the configuration exclude each other by a kernel lock
 (``config/.lock``), which does not reach from host to host on every share; a save by an editor within
@@ -31,11 +31,10 @@ from qtrl_spool.config.configuration import Configuration
 from qtrl_spool.config.documents import document_name
 from qtrl_spool.config.edit import edited
 from qtrl_spool.config.load import is_document, read_document
-from qtrl_spool.config.versions import Versions, changes_between, sentence_of, told
+from qtrl_spool.config.versions import SHOWS, Versions, changes_between, not_seen, sentence_of, told
 from qtrl_spool.errors import ConfigConflictError, ConfigError, NotFoundError, StorageError
 
 Guard = Callable[[int, Sequence[Mapping[str, Any]]], None]
-_SHOWS = ".version"
 _LOCK_S = 10.0
 _TOLD_VERSIONS = 3
 _REMEMBERED = 4
@@ -100,6 +99,8 @@ class ConfigStore:
         """Return the version that counts; the same object as long as it is the same version."""
         newest = self._versions.newest()
         if newest == 0:
+            if shown := self._versions.shown():
+                raise not_seen(shown)
             raise NotFoundError(
                 f"there is no configuration in {self.folder}", hint="make the spool with init"
             )
@@ -108,18 +109,20 @@ class ConfigStore:
             self._cached = cached = self.version(newest)
         return cached
 
-    def version(self, n: int) -> Configuration:
-        """Return version `n`.
+    def version(self, n: int, *, was_there: bool = False) -> Configuration:
+        """Return version `n`; `was_there` says that it was seen before, by whomever.
 
         Raises
         ------
         NotFoundError
-            If there is no such version.
+            If there never was such a version.
+        StorageError
+            If it is not seen at present.
         """
         cached = self._cached
         if cached is not None and cached.version == n:
             return cached
-        return _parsed(tuple(sorted(self._versions.texts(n).items())), n)
+        return _parsed(tuple(sorted(self._versions.texts(n, was_there=was_there).items())), n)
 
     def texts(self, n: int) -> dict[str, str]:
         """Return the YAML files of version `n`, by file name."""
@@ -378,20 +381,17 @@ class ConfigStore:
                 fs.remove(folder / name)
             else:
                 fs.replace(folder / name, wanted, durable=self.durable, mode=0o664)
-        fs.replace(folder / _SHOWS, f"{record['version']}\n".encode(), durable=self.durable)
+        fs.replace(folder / SHOWS, f"{record['version']}\n".encode(), durable=self.durable)
         self._seen = None
 
     def _recover(self) -> None:
         """Finish the newest version if whoever made it died before it was shown in ``current/``."""
-        newest, shown = self._versions.newest(), self._shown()
-        if newest and shown != newest:
+        newest, shown = self._versions.newest(), self._versions.shown()
+        if shown > newest:
+            raise not_seen(shown)
+        if shown < newest:
             before = self.texts(shown) if shown else {}
             self._finish(self._versions.record(newest), self.texts(newest), before)
-
-    def _shown(self) -> int:
-        """Return the version that ``current/`` shows."""
-        text = (fs.read(self.folder / "current" / _SHOWS) or b"").strip()
-        return int(text) if text.isdigit() else 0
 
     def _current_texts(self) -> dict[str, str]:
         folder = self.folder / "current"

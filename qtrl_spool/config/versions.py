@@ -10,14 +10,20 @@ A version *counts* from the moment its ``version.json`` is there; that is one at
 without it is what a death left behind; the next version of that number writes over it. The log can
 be made again from the versions.
 
+A share may show a version late. One that ``current/.version`` or a later version names is there, whether it
+is seen or not; what is not seen is never written over.
+
 Called by: ``store`` only.
-Fails: `NotFoundError` for a version that is not there, `StorageError` if a kept file is not as it was.
+Fails: `NotFoundError` for a version that never was, `StorageError` for one that is not seen at present, or if
+a kept file is not as it was.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +36,8 @@ from qtrl_spool.config.tree import Delete, Tree, join_path, plain
 from qtrl_spool.errors import NotFoundError, StorageError
 
 FORMAT = "qtrl-config-version/1"
+SHOWS = ".version"
+_RECORD = "version.json"
 _SHOWN_CHANGES = 3
 
 
@@ -58,16 +66,33 @@ class Versions:
             self._newest += 1
         return self._newest
 
-    def record(self, n: int) -> dict[str, Any]:
-        """Return who made version `n`, when, why, what changed and where its files are kept."""
+    def shown(self) -> int:
+        """Return the version that ``current/`` shows; 0 if that is not told."""
+        text = (fs.read(self.folder / "current" / SHOWS) or b"").strip()
+        return int(text) if text.isdigit() else 0
+
+    def record(self, n: int, *, was_there: bool = False) -> dict[str, Any]:
+        """Return who made version `n`, when, why, what changed and where its files are kept.
+
+        `was_there` says that it was seen before, by whomever.
+        """
         record = fs.read_json(self._file(n))
         if record is None:
+            if was_there or 0 < n <= self._last_named():
+                raise not_seen(n)
             raise NotFoundError(f"there is no version {n} of the configuration", hint="see 'config log'")
         return record
 
-    def texts(self, n: int) -> dict[str, str]:
-        """Return the YAML files of version `n`, by file name."""
-        return {name: self._text(name, entry) for name, entry in self.record(n)["files"].items()}
+    def _last_named(self) -> int:
+        """Return the last version that is surely there: a folder is made when the version before counts."""
+        names = fs.names(self.folder / "versions")
+        begun = max((int(name) for name in names if name.isdecimal()), default=1)
+        return max(self._newest, self.shown(), begun - 1)
+
+    def texts(self, n: int, *, was_there: bool = False) -> dict[str, str]:
+        """Return the YAML files of version `n`, by file name; see `record`."""
+        files = self.record(n, was_there=was_there)["files"]
+        return {name: self._text(name, entry) for name, entry in files.items()}
 
     def add(
         self,
@@ -101,7 +126,9 @@ class Versions:
         n = base + 1
         folder = self._file(n).parent
         fs.make_folder(folder, durable=self.durable)
-        for name in fs.names(folder):
+        if _RECORD in (left := fs.names(folder)):
+            raise not_seen(n)
+        for name in left:
             fs.remove(folder / name)
         known = [self.record(each)["files"] for each in (like, base) if each]
         files = {name: self._keep(n, name, text, known) for name, text in texts.items()}
@@ -133,7 +160,7 @@ class Versions:
         return [entry for line in lines if (entry := _parsed(line)) is not None]
 
     def _file(self, n: int) -> Path:
-        return self.folder / "versions" / str(n) / "version.json"
+        return self.folder / "versions" / str(n) / _RECORD
 
     def _text(self, name: str, entry: Mapping[str, Any]) -> str:
         path = self._file(entry["version"]).with_name(name)
@@ -150,6 +177,16 @@ class Versions:
                 return dict(files[name])
         fs.replace(self._file(n).with_name(name), text.encode(), durable=self.durable)
         return {"version": n, "sha256": wanted}
+
+
+def not_seen(n: int) -> StorageError:
+    """Return what is wrong while a share does not show a version that is there."""
+    error = StorageError(
+        f"version {n} of the configuration is not to be seen at present",
+        hint="a share may show it a little later; if it never comes, restore config/versions from a backup",
+    )
+    error.__cause__ = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return error
 
 
 def digest(text: str) -> str:

@@ -205,7 +205,7 @@ class Choosing:
         if wanted == "submitted" or is_paused:
             wanted = record["config_version"]
         if isinstance(wanted, int):
-            return self._store.version(wanted), False
+            return self._store.version(wanted, was_there=True), False  # it was accepted with it
         return self._store.current(), True
 
     def _identity(self, waiting: Place, bundle: Bundle, record: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -480,3 +481,99 @@ def test_a_mark_of_what_current_shows_that_says_nonsense_is_written_anew(
 
     assert store.refresh(now=NOW) is None
     assert (store.folder / "current" / ".version").read_text() == "1\n"
+
+
+# ---------------------------------------------------------------- a share that does not show a version yet
+
+
+class Hidden:
+    """A share that shows nothing of some files yet, whoever looks for them by their names."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.files: set[Path] = set()
+        for name in ("lstat", "stat", "open"):
+            monkeypatch.setattr(os, name, self._around(getattr(os, name)))
+
+    def _around(self, real: Any) -> Any:
+        def looking(path: Any, *more: Any, **how: Any) -> Any:
+            if not isinstance(path, int) and Path(path) in self.files:
+                raise FileNotFoundError(errno.ENOENT, "no such file or directory", str(path))
+            return real(path, *more, **how)
+
+        return looking
+
+
+@pytest.fixture
+def hidden(monkeypatch: pytest.MonkeyPatch) -> Hidden:
+    return Hidden(monkeypatch)
+
+
+@pytest.fixture
+def late(store: ConfigStore, hidden: Hidden) -> ConfigStore:
+    """Return the store as a server sees it to whom version 2 is not shown yet."""
+    other = ConfigStore(store.folder)
+    other.refresh(now=NOW)
+    updated(store, {"variables/Q1/amp": 0.26})
+    hidden.files.add(store.folder / "versions" / "2" / "version.json")
+    return other
+
+
+def test_a_version_that_the_share_does_not_show_yet_is_waited_for(late: ConfigStore, hidden: Hidden) -> None:
+    before = current_texts(late)
+    with pytest.raises(StorageError, match="version 2 of the configuration is not to be seen"):
+        late.refresh(now=NOW)
+    assert current_texts(late) == before
+
+    hidden.files.clear()
+
+    assert late.refresh(now=NOW) is None
+    assert late.current()["variables/Q1/amp"] == 0.26
+
+
+def test_no_change_is_made_while_the_newest_version_is_not_shown(late: ConfigStore, hidden: Hidden) -> None:
+    with pytest.raises(StorageError, match="not to be seen"):
+        updated(late, {"variables/Q1/amp": 0.3})
+    hidden.files.clear()
+
+    assert [entry["why"] for entry in late.log()] == ["the first", "why"]
+    assert late.version(2)["variables/Q1/amp"] == 0.26
+
+
+def test_a_version_is_never_written_over_whatever_a_share_shows(late: ConfigStore, hidden: Hidden) -> None:
+    hidden.files.add(late.folder / "current" / ".version")
+    (late.folder / "current" / "Variables.yaml").write_text(VARIABLES)
+
+    with pytest.raises(StorageError, match="not to be seen"):
+        updated(late, {"variables/Q1/amp": 0.3})
+    hidden.files.clear()
+
+    assert late.version(2)["variables/Q1/amp"] == 0.26
+
+
+def test_a_version_that_was_there_is_waited_for_and_one_that_never_was_is_an_error_at_once(
+    late: ConfigStore,
+) -> None:
+    with pytest.raises(StorageError, match="version 2 of the configuration is not to be seen"):
+        late.version(2)
+    with pytest.raises(StorageError, match="version 99 of the configuration is not to be seen"):
+        late.version(99, was_there=True)
+    with pytest.raises(NotFoundError, match="no version 99"):
+        late.version(99)
+    with pytest.raises(NotFoundError, match="no version 0"):
+        late.version(0)
+
+
+def test_a_version_before_one_that_is_shown_is_waited_for(store: ConfigStore, hidden: Hidden) -> None:
+    for amp in (0.26, 0.27):
+        updated(store, {"variables/Q1/amp": amp})
+    hidden.files |= {store.folder / "versions" / "2" / "version.json", store.folder / "current" / ".version"}
+
+    with pytest.raises(StorageError, match="version 2 of the configuration is not to be seen"):
+        ConfigStore(store.folder).version(2)
+
+
+def test_a_configuration_of_which_nothing_is_shown_is_waited_for(store: ConfigStore, hidden: Hidden) -> None:
+    hidden.files.add(store.folder / "versions" / "1" / "version.json")
+
+    with pytest.raises(StorageError, match="version 1 of the configuration is not to be seen"):
+        ConfigStore(store.folder).current()

@@ -259,6 +259,25 @@ def test_a_job_that_a_new_default_has_broken_fails_before_the_backend(spool: Spo
     assert "started" not in [event["event"] for event in job.log()]
 
 
+def test_a_job_waits_for_its_version_of_the_default_while_the_share_does_not_show_that(
+    spool: Spool, serve: Serve
+) -> None:
+    server = serve()
+    for amp in (0.1, 0.11):
+        spool.config.update({"variables/Q1/amp_180": amp}, reason="twice")
+    job = spool.submit(pi_no_pi(1), hold=True, config_version=2, n_reps=5)
+    until(lambda: job.state == "held")
+    versions = spool.path / "config" / "versions"
+    (versions / "2").rename(spool.path / "hidden")
+
+    job.release()
+    until(lambda: "version 2 of the configuration is not to be seen" in server.said())
+    assert job.state == "queued"
+    (spool.path / "hidden").rename(versions / "2")
+
+    assert job.wait(60).state == "done"
+
+
 def test_a_job_for_a_version_that_is_not_there_is_rejected(spool: Spool, serve: Serve) -> None:
     serve()
     job = spool.submit(pi_no_pi(0), check=False, config_version=99)
