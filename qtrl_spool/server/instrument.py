@@ -89,7 +89,6 @@ class InstrumentLock:
         self.path = (folder or lock_folder()) / f"qtrl-spool~{instrument}.lock"
         self._lock: FileLock | None = None
         self._about: Mapping[str, Any] = {}
-        self._seen: tuple[int, int] | None = None
         self._look_every_s = look_every_s
         self._look_at = 0.0
 
@@ -118,7 +117,6 @@ class InstrumentLock:
                 hint=f"set {LOCKS_VARIABLE} to a folder on this host that every server may write to",
             ) from error
         self._lock, self._about = lock, dict(about)
-        self._seen = _identity(self.path)
         self._look_at = time.monotonic() + self._look_every_s
         self._write(about)
         return True
@@ -148,7 +146,11 @@ class InstrumentLock:
         if self._lock is None or time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + self._look_every_s
-        if self._seen == _identity(self.path):
+        try:
+            is_there = _identity(fs.facts(self.path)) == _identity(_held(self._lock))
+        except StorageError:
+            return  # it is looked at again: it says nothing about the file
+        if is_there:
             with contextlib.suppress(OSError):
                 os.utime(self.path)
             return
@@ -166,19 +168,20 @@ class InstrumentLock:
     def _write(self, about: Mapping[str, Any]) -> None:
         """Write who holds it, in place: whoever made the file, its holder is another now."""
         flags = os.O_WRONLY | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-        with contextlib.suppress(OSError):
-            descriptor = os.open(self.path, flags)
-            try:
-                os.write(descriptor, json.dumps(dict(about)).encode() + b"\n")
-            finally:
-                os.close(descriptor)
+        with contextlib.suppress(OSError), os.fdopen(os.open(self.path, flags), "wb") as file:
+            file.write(json.dumps(dict(about)).encode() + b"\n")
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        facts = fs.facts(path)
-    except StorageError:
+def _held(lock: FileLock) -> os.stat_result | None:
+    """Return what is known of the file that a lock holds, wherever its name has gone."""
+    descriptor = lock._context.lock_file_fd  # filelock tells it nowhere else
+    if descriptor is None:
         return None
+    with fs.reporting("look at", Path(lock.lock_file)):
+        return os.fstat(descriptor)
+
+
+def _identity(facts: os.stat_result | None) -> tuple[int, int] | None:
     return None if facts is None else (facts.st_dev, facts.st_ino)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -109,6 +110,31 @@ def test_a_link_in_the_place_of_the_lock_is_refused_and_not_followed(tmp_path: P
 def test_a_lock_file_that_was_removed_is_made_again(tmp_path: Path) -> None:
     mine = InstrumentLock("fridge", tmp_path, look_every_s=0.0)
     mine.take(ABOUT)
+    mine.path.unlink()
+    mine.look_after()
+    assert not lock(tmp_path).take(ABOUT)
+    mine.release()
+
+
+@pytest.mark.parametrize("n_failing", [1, 3])
+@pytest.mark.parametrize("begin", [0, 1])
+def test_a_lock_file_that_cannot_be_looked_at_is_looked_at_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: int, n_failing: int
+) -> None:
+    mine = InstrumentLock("fridge", tmp_path, look_every_s=0.0)
+    real, looks = os.lstat, iter(range(1000))
+
+    def failing(path: Path) -> os.stat_result:
+        if Path(path) == mine.path and begin <= next(looks) < begin + n_failing:
+            raise OSError(errno.EIO, "input/output error", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "lstat", failing)
+    mine.take(ABOUT)
+    for _ in range(6):
+        mine.look_after()
+
+    assert not lock(tmp_path).take(ABOUT)
     mine.path.unlink()
     mine.look_after()
     assert not lock(tmp_path).take(ABOUT)
