@@ -19,9 +19,9 @@ the milliseconds in which an update rewrites the same file is lost.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,8 @@ class ConfigStore:
         stood still for so long, in s: it may be a file that is still being written.
     durable:
         Whether what is acknowledged survives a power cut.
+    clock:
+        Tells monotonic time, s: a wall clock may jump.
 
     Attributes
     ----------
@@ -66,16 +68,24 @@ class ConfigStore:
         `ConfigError` to refuse it. The server puts its policy there; without it everybody may everything.
     """
 
-    def __init__(self, folder: Path, *, settle_s: float = 2.0, durable: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        settle_s: float = 2.0,
+        durable: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.guard: Guard = _everybody
         self.folder = folder
         self.settle_s = settle_s
         self.durable = durable
+        self._clock = clock
         self._versions = Versions(folder, durable=durable)
         self._cached: Configuration | None = None
         self._seen: Any = None
         self._refusal: str | None = None
-        self._still: tuple[Any, str] | None = None
+        self._still: tuple[Any, float] | None = None
 
     @classmethod
     def create(
@@ -272,7 +282,7 @@ class ConfigStore:
             self._still = None
             return
         new, found = self._checked(old, texts, files)
-        self._wait_until_still(signature, now, found, [texts[name] for name in files])
+        self._wait_until_still(signature, found, [texts[name] for name in files])
         why = f"edited by hand: {', '.join(files)}"
         uid = self._owner(files[0])
         about = _about(who=host.user_name(uid), uid=uid, why=why, when=now, changes=found)
@@ -293,14 +303,12 @@ class ConfigStore:
             raise
         return new, found
 
-    def _wait_until_still(
-        self, signature: Any, now: str, found: list[dict[str, Any]], texts: list[str]
-    ) -> None:
+    def _wait_until_still(self, signature: Any, found: list[dict[str, Any]], texts: list[str]) -> None:
         """Refuse for now what may be a file that is still being written."""
-        files = signature[1]
+        files, now = signature[1], self._clock()
         waited = self._still is not None and self._still[0] == files
         whole = all(text.endswith("\n") for text in texts) and not any(map(_takes_away, found))
-        if whole or (self._still and waited and _seconds(self._still[1], now) >= self.settle_s):
+        if whole or (self._still and waited and now - self._still[1] >= self.settle_s):
             self._still = None
             return
         if not waited:
@@ -456,10 +464,6 @@ def _number(configuration: Configuration) -> int:
 def _need_reason(why: str) -> None:
     if not why.strip():
         raise ConfigError("a change of the default configuration needs a reason", hint="say why, with -m")
-
-
-def _seconds(earlier: str, later: str) -> float:
-    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 def _takes_away(change: Mapping[str, Any]) -> bool:

@@ -282,11 +282,22 @@ def test_a_derived_variable_is_not_edited_by_hand(store: ConfigStore) -> None:
 
 
 def test_a_file_that_is_cut_short_counts_only_when_it_has_stood_still(store: ConfigStore) -> None:
+    seconds = iter([100.0, 101.9, 102.0])
+    server = ConfigStore(store.folder, settle_s=2.0, clock=lambda: next(seconds))
     path = store.folder / "current" / "Variables.yaml"
     path.write_text(VARIABLES[: VARIABLES.index("hardware")])
-    assert "takes something away" in str(store.refresh(now=NOW))
-    assert store.current().version == 1
-    assert store.refresh(now=LATER) is None and store.current().version == 2
+    for _ in range(2):
+        assert "takes something away" in str(server.refresh(now=NOW))
+        assert server.current().version == 1
+    assert server.refresh(now=NOW) is None and server.current().version == 2
+
+
+def test_a_wall_clock_that_jumps_makes_no_file_stand_still(store: ConfigStore) -> None:
+    path = store.folder / "current" / "Variables.yaml"
+    path.write_text(VARIABLES[: VARIABLES.index("hardware")])
+    store.refresh(now=NOW)
+
+    assert "takes something away" in str(store.refresh(now="2027-11-23T10:00:00.000000Z"))
 
 
 def test_a_file_that_was_only_half_written_counts_as_a_whole(store: ConfigStore) -> None:
