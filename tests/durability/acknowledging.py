@@ -138,7 +138,17 @@ _STEERED = {
     "cancel": ({}, (r"jobs/[^/]+/[^/]+/cancelled\.c\d+\.qjob",)),
     "release": ({}, (rf"(queue/[^/]+|running/lab)/{_TICKET}", r"jobs/.*/done\.c\d+\.qjob")),
     "move": ({"priority": 10}, (rf"held/10-[\d.]+-{_ID}\.c\d+\.qjob",)),
+    "edit": ({"manifest": {"n_reps": 3}}, (rf"held/50-[\d.]+-{_ID}\.c1\.qjob",)),
 }
+
+_IN_HAND = re.compile(rf"accepting/lab/edit(ed)?~(held|queued)~{_TICKET}")
+
+
+def the_job_is_kept(disk: Disk) -> list[str]:
+    """Return whether the one job may be lost while it is steered."""
+    sure = [path for path, is_whole in disk.surviving() if is_whole]
+    kept = any(_JOB.fullmatch(path) or _IN_HAND.fullmatch(path) for path in sure)
+    return [] if kept else ["the job may be lost"]
 
 
 def run(template: Path, work: Path, scenario: str) -> dict[str, object]:
@@ -157,7 +167,7 @@ def run(template: Path, work: Path, scenario: str) -> dict[str, object]:
         serve(root)
         more, places = _STEERED[scenario]
         requests.send(Layout.of(root), {scenario: job.id, **more}, "r.yaml")
-        act, looks = (lambda _: None), (answers_are_kept("r.yaml", *places),)
+        act, looks = (lambda _: None), (answers_are_kept("r.yaml", *places), the_job_is_kept)
     found: list[str] = []
 
     def after_each(disk: Disk) -> None:

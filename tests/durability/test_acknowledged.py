@@ -19,7 +19,7 @@ from qtrl_spool.spool.layout import Layout
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 WAYS = ("a submitted job", "forty submitted jobs", "a dropped file", "a bad drop")
-ANSWERS = ("cancel", "release", "move", "config")
+ANSWERS = ("cancel", "release", "move", "edit", "config")
 _QUICK = {"settle_s: 2 ": "settle_s: 0.1 ", "scan_s: 1.0 ": "scan_s: 0.05 "}
 _OF_THE_PROBE = 4
 
