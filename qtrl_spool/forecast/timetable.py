@@ -78,7 +78,7 @@ class Runs(NamedTuple):
 
 
 class Serves(NamedTuple):
-    """A server that takes jobs.
+    """A server.
 
     Attributes
     ----------
@@ -86,10 +86,13 @@ class Serves(NamedTuple):
         What it drives.
     runs:
         What it runs, if it does.
+    takes:
+        Whether it takes another job; a paused one only ends what it runs.
     """
 
     instrument: str
     runs: Runs | None = None
+    takes: bool = True
 
 
 class Times(NamedTuple):
@@ -162,7 +165,7 @@ class Timetable:
     Parameters
     ----------
     servers:
-        Those that take jobs.
+        Those that take jobs or run one.
     learnt, deviations:
         What is known.
     """
@@ -171,12 +174,13 @@ class Timetable:
         self._deviations = deviations
         self._learnt = learnt
         self._early = learnt.early
-        self._servers = [_Free(each.instrument) for each in servers]
+        free_ones = [_Free(each.instrument) for each in servers]
+        self._servers = [free for each, free in zip(servers, free_ones, strict=True) if each.takes]
         self._ends: dict[str, _End] = {}
         self._behind: dict[str, list[tuple[int, Waits]]] = {}
         self._parked: list[tuple[float, int, Waits, _End]] = []
         self._told: dict[str, Foretold] = {}
-        for each, free in zip(servers, self._servers, strict=True):
+        for each, free in zip(servers, free_ones, strict=True):
             if each.runs is not None:
                 self._run(each.runs, free)
 

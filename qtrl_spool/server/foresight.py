@@ -161,11 +161,11 @@ class Foresight:
             runs = self._runs(*running[name], wall) if name in running else None
             if runs is not None and runs.n_timed:
                 learnt = learnt.supposing(runs.kind, runs.last / runs.n_timed)
-            if runs is not None and self._gives_way(running[name][0], waiting):
+            takes = stopped_by(seen.facts.pauses, [name]) is None
+            if runs is not None and takes and self._gives_way(running[name][0], waiting):
                 jobs = _put_back(jobs, waiting, running[name][0], runs)
                 runs = runs._replace(n_batches=min(runs.done + 1, runs.n_batches))
-            if stopped_by(seen.facts.pauses, [name]) is None:
-                serves.append(Serves(instrument, runs))
+            serves.append(Serves(instrument, runs, takes))
         table = Timetable(serves, learnt, self._experience.deviations)
         for told in table.played(jobs):
             yield {job_id: _at(wall, each) for job_id, each in told.items()}

@@ -98,6 +98,15 @@ def test_a_job_starts_after_those_that_it_waits_for_wherever_they_stand(learnt: 
     assert told["a"].start.middle == told["b"].start.middle == pytest.approx(0, abs=1)
 
 
+def test_a_paused_server_ends_what_it_runs_and_takes_nothing(learnt: Learnt) -> None:
+    runs = Runs("r", MINUTE, done=4, n_batches=6, since=40.0, last=40.0, n_timed=4)
+    servers = [Serves("lab", runs, takes=False), Serves("west")]
+    told = play(learnt, servers, waits("a", instrument="lab"), waits("b", after=("r",)))
+
+    assert told["r"].finish.middle == pytest.approx(20, abs=3)
+    assert "a" not in told and starts(told, "b") == pytest.approx([20], abs=3)
+
+
 def test_nobody_knows_when_a_job_starts_that_waits_for_one_that_does_not_run(learnt: Learnt) -> None:
     told = play(learnt, [Serves("lab")], waits("a", after=("held",)), waits("b", after=("a",)), waits("c"))
 

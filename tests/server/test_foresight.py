@@ -55,6 +55,18 @@ def test_a_running_job_tells_for_how_long_it_runs_and_what_is_left(spool: Spool,
     assert progress["elapsed_s"] >= 0 and 0 <= progress["remaining_s"] < 30
 
 
+def test_a_running_job_tells_what_is_left_while_the_queue_is_paused(spool: Spool, serve: Serve) -> None:
+    serve()
+    job = spool.submit(pi_no_pi(0), **slow())
+    waits = spool.submit(pi_no_pi(0), **quick())
+    until(lambda: job.status()["progress"].get("remaining_s") and waits.status()["eta_start"])
+
+    spool.pause("fridge warm")
+    until(lambda: waits.status()["eta_start"] is None)
+
+    assert job.status()["progress"].get("remaining_s")
+
+
 def test_what_was_learnt_survives_a_restart(spool: Spool, serve: Serve) -> None:
     server = serve()
     for _ in range(2):
