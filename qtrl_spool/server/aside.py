@@ -64,6 +64,19 @@ class Aside:
         rest_s = _FIRST_S if known is None else min(2 * known.rest_s, _LONGEST_S)
         self._jobs[job_id] = _Resting(trouble, self._clock() + rest_s, rest_s)
 
+    def tried(self, job_id: str, act: Callable[[], object]) -> None:
+        """Do something about a job, unless it rests; leave it aside if the storage refuses that."""
+        if self.rests(job_id):
+            return
+        try:
+            act()
+        except StorageError as trouble:
+            if not is_of_one_job(trouble):
+                raise
+            self.put(job_id, trouble)
+        else:
+            self.take(job_id)
+
     @property
     def is_crowded(self) -> bool:
         """Whether that many jobs are aside that more than single files is wrong."""

@@ -133,6 +133,7 @@ class Server:
         self._closing = False
         self._take_charge = Once()
         self._heeds_drain = False
+        self._dying: set[str] = set()
         self._started = utc(datetime.now(UTC))
 
     def _make_rooms(self, make_backend: Callable[[], Backend]) -> None:
@@ -195,7 +196,7 @@ class Server:
             self._take_charge.left = [
                 self._end_old_drain,
                 partial(self._charge.inherit, self._take_over),
-                partial(recover, self.layout, self._outcome, self.name, ours=self._pipeline.has),
+                self._recover,
             ]
             sys.setswitchinterval(_SWITCH_S)
             gc.set_threshold(*_COLLECTED)
@@ -431,10 +432,18 @@ class Server:
         for each in self._unread():
             if each not in before:
                 _log.error("left aside, and tried again: %s", each)
+        self._dying &= set(dead)
         do_all([partial(self._take_over, each, what) for each in dead])
 
     def _take_over(self, dead: str, what: str = DIED) -> None:
-        take_over(self.layout, self._outcome_of(dead), dead, self.name, what)
+        if dead not in self._dying:
+            _log.warning("server %r %s: taking over what it left", dead, what)
+        self._dying.add(dead)
+        take_over(self.layout, self._outcome_of(dead), dead, self.name, what, self._pipeline.aside.tried)
+
+    def _recover(self) -> None:
+        """Give back what a server of this name had claimed, but for what this one has claimed meanwhile."""
+        recover(self.layout, self._outcome, self.name, DIED, self._pipeline.has, self._pipeline.aside.tried)
 
     def _default_at(self, version: int | str) -> Configuration:
         return self._store.version(version) if isinstance(version, int) else self._store.current()

@@ -53,7 +53,6 @@ _PROGRESS_EVERY_S = 0.2
 _LOOK_AGAIN_S = 1.0
 _MOST_FINISHING = 16
 _GRACE_S = 10.0
-_STRAY = "it lay among the claimed jobs, and nobody ran it"
 
 
 class Pipeline:
@@ -227,7 +226,7 @@ class Pipeline:
         self._look_at_clock()
         if self._backend is not None:
             self._health.ask_again(self._acquiring.inbox)
-        strays = partial(give_back, self._layout, self._outcome, self._server, _STRAY, self.has)
+        strays = partial(give_back, self._layout, self._outcome, self._server, self.has, self.aside.tried)
         do_all([self._ending.forget_gone, self._choose, self._act_on_said, strays])
 
     def _act_on_said(self) -> None:

@@ -7,9 +7,9 @@ are never compared. Everything here can be done twice.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TypeAlias
 
 from qtrl_spool import fs
 from qtrl_spool.errors import StorageError
@@ -20,11 +20,19 @@ from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.servers import heard, last_signs
 from qtrl_spool.spool.tickets import running
 
-_log = logging.getLogger(__name__)
 _BLIND_S = 5.0
 
+_STRAY = "it lay among the claimed jobs, and nobody ran it"
 
 DIED = "died"
+
+Tried: TypeAlias = "Callable[[str, Callable[[], object]], object]"
+"""Does something about a job, by its id; or leaves it for later."""
+
+
+def at_once(job_id: str, act: Callable[[], object]) -> object:
+    """Do something about a job, whatever comes of it."""
+    return act()
 
 
 def recover(
@@ -33,6 +41,7 @@ def recover(
     server: str,
     what: str = DIED,
     ours: Callable[[str], bool] = lambda job_id: False,
+    tried: Tried = at_once,
 ) -> None:
     """Give back what `server` had claimed when it died, then settle what it left open.
 
@@ -44,6 +53,8 @@ def recover(
         What is known of its death, in words.
     ours:
         Whether a job is in the hands of the living server of that name: such are left alone.
+    tried:
+        As for `give_back`; a job that it leaves where it is is not settled.
 
     Raises
     ------
@@ -51,19 +62,35 @@ def recover(
         If the storage failed for one job; the others are given back all the same.
     """
     why = f"server {server!r} {what} while it ran the job"
-    do_all([partial(give_back, layout, outcome, server, why, ours), partial(outcome.settle_all, ours)])
+    settle = partial(_settle, layout, outcome, server, ours)
+    do_all([partial(give_back, layout, outcome, server, ours, tried, why), settle])
 
 
-def give_back(layout: Layout, outcome: Outcome, server: str, why: str, ours: Callable[[str], bool]) -> None:
+def _settle(layout: Layout, outcome: Outcome, server: str, ours: Callable[[str], bool]) -> None:
+    claimed = {place.ticket.job_id for place in running(layout, server)}
+    outcome.settle_all(lambda job_id: job_id in claimed or ours(job_id))
+
+
+def give_back(
+    layout: Layout,
+    outcome: Outcome,
+    server: str,
+    ours: Callable[[str], bool],
+    tried: Tried = at_once,
+    why: str = _STRAY,
+) -> None:
     """Give back what lies among the claimed tickets of a server, but for what is in its hands (`ours`).
+
+    `tried` does that for one job, or not yet.
 
     Raises
     ------
     StorageError
         If the storage failed for one job; the others are given back all the same.
     """
-    places = (place for place in running(layout, server) if not ours(place.ticket.job_id))
-    do_all([partial(outcome.give_back, place, why) for place in places])
+    places = [place for place in running(layout, server) if not ours(place.ticket.job_id)]
+    acts = ((place.ticket.job_id, partial(outcome.give_back, place, why)) for place in places)
+    do_all([partial(tried, job_id, act) for job_id, act in acts])
 
 
 class Watch:
@@ -128,7 +155,9 @@ def silent(lease_s: float) -> str:
     return f"was not heard of for {lease_s:g} s"
 
 
-def take_over(layout: Layout, outcome: Outcome, dead: str, server: str, what: str = DIED) -> None:
+def take_over(
+    layout: Layout, outcome: Outcome, dead: str, server: str, what: str = DIED, tried: Tried = at_once
+) -> None:
     """Give back what the server `dead` had claimed, and take the drops and requests that it was looking at.
 
     Parameters
@@ -141,16 +170,16 @@ def take_over(layout: Layout, outcome: Outcome, dead: str, server: str, what: st
         Its name, and that of the server which takes over.
     what:
         What is known of its death, in words.
+    tried:
+        As for `give_back`.
 
     Raises
     ------
     StorageError
         The first thing that the storage refused; what else lay there is taken all the same.
     """
-    _log.warning("server %r %s: taking over what it left", dead, what)
-    do_all(
-        [partial(recover, layout, outcome, dead, what), partial(_take_drops, layout, outcome, dead, server)]
-    )
+    give = partial(recover, layout, outcome, dead, what, tried=tried)
+    do_all([give, partial(_take_drops, layout, outcome, dead, server)])
 
 
 def _take_drops(layout: Layout, outcome: Outcome, dead: str, server: str) -> None:

@@ -109,9 +109,13 @@ def test_a_broken_file_of_one_job_keeps_no_other_job_of_a_dead_server(
 
     server = breaking(refuses=KINDS[kind].format(id=first.id))
     assert second.wait(60).state == "done"
+    until(lambda: first.id in trouble(spool) and server.hits() >= 3)
+    said = server.said()
     server.refuse("")
 
     assert first.wait(60).state == "done"
+    assert said.count("taking over what it left") == 1
+    assert said.count(f"{first.id} is left aside") == 1
 
 
 def test_a_heartbeat_of_an_old_server_that_cannot_be_read_stops_nothing(
@@ -128,6 +132,20 @@ def test_a_heartbeat_of_an_old_server_that_cannot_be_read_stops_nothing(
     assert server.stop() == 0
 
 
+def test_of_the_waiting_jobs_only_the_broken_one_is_said_to_be_left_aside(
+    spool: Spool, serve: Serve, breaking: Breaking
+) -> None:
+    first, *_, last = queued(spool, serve, 4, config={"simulator": {"batch_s": 30}})
+
+    server = breaking(refuses=KINDS["ticket"].format(id=first.id))
+    until(lambda: first.id in trouble(spool))
+    reasons = {each["id"]: each["reason"] for each in spool.queue()["queued"]}
+    server.kill()
+
+    assert "left aside: cannot read" in reasons[first.id]
+    assert "aside" not in reasons[last.id] and "storage trouble" not in reasons[last.id]
+
+
 def test_a_job_whose_events_cannot_be_written_waits_alone(
     spool: Spool, serve: Serve, breaking: Breaking
 ) -> None:
@@ -139,7 +157,7 @@ def test_a_job_whose_events_cannot_be_written_waits_alone(
     server.refuse("")
 
     assert first.wait(60).state == "done"
-    assert os.listdir(spool.path / "running" / "lab") == []
+    until(lambda: os.listdir(spool.path / "running" / "lab") == [])
 
 
 # ---------------------------------------------------------------- taking charge
