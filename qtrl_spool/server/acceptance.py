@@ -206,7 +206,8 @@ class Acceptance:
 
     def _has_ticket(self, job_id: str, *, is_new: bool) -> bool:
         """Return whether a job has a ticket, be it in an editor's hands; it survives a power cut then."""
-        if is_new and not fs.exists(self._layout.home(job_id)):
+        home = self._layout.home(job_id)
+        if fs.is_gone(home) or (is_new and not fs.exists(home)):
             return False
         return where_seen(self._layout, job_id, durable=self._durable) is not None
 

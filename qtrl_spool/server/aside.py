@@ -51,10 +51,10 @@ class Aside:
     def __contains__(self, job_id: str) -> bool:
         return job_id in self._jobs
 
-    def rests(self, job_id: str) -> bool:
-        """Return whether it is too early to look at a job again."""
+    def rests(self, job_id: str) -> StorageError | None:
+        """Return what the storage refused if it is too early to look at a job again."""
         found = self._jobs.get(job_id)
-        return found is not None and self._clock() < found.until
+        return found.trouble if found is not None and self._clock() < found.until else None
 
     def put(self, job_id: str, trouble: StorageError) -> None:
         """Leave a job aside; it rests twice as long as the last time."""

@@ -173,6 +173,7 @@ class Server:
             Reports(self._wake.set, self._experience.hear),
             self._intake.next_order,
         )
+        self._outcome.in_hands = self._pipeline.has
 
     # ------------------------------------------------------------ life
 
@@ -276,7 +277,7 @@ class Server:
             return False
         _log.error(
             "%s is left unwritten while the storage refuses (%s): it starts over at the next start",
-            job_id,
+            job_id or "what was next",
             trouble,
         )
         return True

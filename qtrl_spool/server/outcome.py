@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -48,6 +49,7 @@ from qtrl_spool.spool.tickets import Place, Tickets, find
 
 _log = logging.getLogger(__name__)
 _OPEN = ".open"
+_NOWHERE_S = 60.0
 _OF_EVERY_EVENT = ("at", "event", "by")
 _EVENT = {State.DONE: "committed", State.FAILED: "failed", State.CANCELLED: "cancelled", State.HELD: "held"}
 
@@ -65,10 +67,18 @@ class Outcome:
         Its name.
     max_attempts:
         Executions after which a job that never ended has failed.
+    clock:
+        Tells monotonic time, s.
     """
 
     def __init__(
-        self, layout: Layout, journal: Journal, moves: Tickets, server: str, max_attempts: int
+        self,
+        layout: Layout,
+        journal: Journal,
+        moves: Tickets,
+        server: str,
+        max_attempts: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._layout = layout
         self._journal = journal
@@ -76,6 +86,10 @@ class Outcome:
         self._server = server
         self._folder = layout.claimed_by(server)
         self._max_attempts = max_attempts
+        self._clock = clock
+        self._nowhere: dict[str, float] = {}
+        self.in_hands: Callable[[str], bool] = lambda job_id: False
+        """Whether a stage of this server has a job in its hands."""
 
     @property
     def durable(self) -> bool:
@@ -94,6 +108,14 @@ class Outcome:
     def close(self, job_id: str) -> None:
         """Take the mark away: everything about the job is written."""
         fs.remove(self._folder / f"{job_id}{_OPEN}")
+
+    def close_if_idle(self, job_id: str) -> None:
+        """Take the mark away, but for a job in the hands of a stage: it may be claimed by then.
+
+        Without its mark nobody would make its record right if the server died at its end.
+        """
+        if not self.in_hands(job_id):
+            self.close(job_id)
 
     def opened(self) -> list[str]:
         """Return the ids of the marked jobs."""
@@ -271,6 +293,12 @@ class Outcome:
         """
         job_id, claim = place.ticket.job_id, place.ticket.claim
         there = self._elsewhere(place)
+        if there is None:
+            said = (
+                "%s is let go of: its ticket has been nowhere for %.0f s; 'qtrl-spool doctor --repair' looks"
+            )
+            _log.error(said, job_id, _NOWHERE_S)
+            return False
         is_ours = there.state is State.DONE and there.ticket.claim == claim
         if not is_ours:
             _log.warning("%s is no longer ours: nothing was published", job_id)
@@ -281,22 +309,32 @@ class Outcome:
         with contextlib.suppress(InternalError):
             self.settle(job_id)
         self._journal.forget(job_id)
-        self.close(job_id)
+        if place.state is State.RUNNING:
+            self.close(job_id)
+        else:
+            self.close_if_idle(job_id)
         return is_ours
 
-    def _elsewhere(self, place: Place) -> Place:
+    def _elsewhere(self, place: Place) -> Place | None:
         """Return where a ticket lies that another claim, or another end, took from where `place` says.
 
-        A listing may be stale: a ticket that waits under an older claim is one of before ours.
+        A listing may be stale: a ticket that waits under an older claim is one of before ours. None if its
+        folder has been there without it, and no other place with it, for `_NOWHERE_S`: somebody removed it.
         """
-        there = find(self._layout, place.ticket.job_id)
+        job_id = place.ticket.job_id
+        there = find(self._layout, job_id)
         is_old = there and not there.state.final and there.ticket.claim < place.ticket.claim
-        if there is None or is_old or there.path == place.path:
-            raise StorageError(
-                f"the ticket of {place.ticket.job_id} is nowhere to be seen: whose the job is cannot be told",
-                hint="it is looked for again, and its data are kept; 'qtrl-spool doctor' looks for it, too",
-            )
-        return there
+        if there is not None and not is_old and there.path != place.path:
+            self._nowhere.pop(job_id, None)
+            return there
+        since = self._nowhere.setdefault(job_id, self._clock())
+        if there is None and fs.is_gone(place.path) and self._clock() - since > _NOWHERE_S:
+            del self._nowhere[job_id]
+            return None
+        raise StorageError(
+            f"the ticket of {job_id} is nowhere to be seen: whose the job is cannot be told",
+            hint="it is looked for again, and its data are kept; 'qtrl-spool doctor' looks for it, too",
+        )
 
     # ------------------------------------------------------------ make it so
 

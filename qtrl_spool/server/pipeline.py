@@ -200,8 +200,7 @@ class Pipeline:
         return True
 
     def _order_of(self, job_id: str) -> Order | None:
-        now = None if self._now is None else self._now.order
-        known = (now, self._slot.order, *(each.order for each in self._written.values()))
+        known = (self._slot.order, *(each.order for each in (*self._written.values(), self._now) if each))
         return next((each for each in known if each and each.job_id == job_id), None)
 
     def has(self, job_id: str) -> bool:
@@ -414,12 +413,15 @@ class Pipeline:
             self.trouble = str(trouble)
             self._again_at = time.monotonic() + _LOOK_AGAIN_S
         is_claimed = fs.exists(order.place.path)
-        self._moves.settle(order.waiting, order.place if is_claimed else None)
+        if is_claimed or trouble is None or not fs.exists(order.waiting.path):
+            self._moves.settle(order.waiting, order.place if is_claimed else None)
+        if self._order_of(order.job_id) is not None:
+            return  # it is under way once more
+        self._causes.pop(order.job_id, None)
         if is_claimed:
             self._outcome.unclaim(order.place)
         else:
             self._outcome.close(order.job_id)
-        self._causes.pop(order.job_id, None)
 
     def _note_begun(self, report: orders.Begun) -> None:
         order = report.order

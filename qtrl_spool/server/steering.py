@@ -29,6 +29,7 @@ from qtrl_spool.config import ConfigStore, Configuration
 from qtrl_spool.errors import InternalError, QtrlSpoolError, StorageError, UsageError
 from qtrl_spool.job import State, is_id
 from qtrl_spool.server import configuring, pausing
+from qtrl_spool.server.aside import Aside, is_of_one_job
 from qtrl_spool.server.asking import Asked, MovedOnError, checked_verb, is_admin, verb_of
 from qtrl_spool.server.box import Box
 from qtrl_spool.server.editing import Editing
@@ -97,6 +98,7 @@ class Steering:
         self._box = Box[drops.Text](drops.look_text, settings, self._limits, was_renamed)
         self._folder = layout.accepting_by(server)
         self._clear_at = 0.0
+        self._aside = Aside()
 
     @property
     def recheck_after_s(self) -> float | None:
@@ -114,13 +116,24 @@ class Steering:
         self._outcome.settle_edits()
         self._clear_answered()
         troubles: list[StorageError] = []
-        n_answered = sum(_tried(partial(self._go_on, name), troubles) for name in fs.names(self._folder))
+        n_answered = sum(self._tried_anew(name, troubles) for name in fs.names(self._folder))
         found = requests.pending(self._layout)
         self._box.begin(self._layout.requests / name for name in found)
         n_answered += sum(_tried(partial(self._look, name), troubles) for name in found)
         if troubles:
             raise troubles[0]
         return n_answered
+
+    def _tried_anew(self, token: str, troubles: list[StorageError]) -> bool:
+        """Go on with a taken request, unless it rests because the storage refused it a moment ago."""
+        if (known := self._aside.rests(token)) is not None:
+            troubles.append(known)
+            return False
+        n_troubles = len(troubles)
+        is_answered = _tried(partial(self._go_on, token), troubles)
+        if len(troubles) > n_troubles and is_of_one_job(troubles[-1]):
+            self._aside.put(token, troubles[-1])
+        return is_answered
 
     def _clear_answered(self) -> None:
         """Remove old answers, now and then."""

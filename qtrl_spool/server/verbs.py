@@ -200,7 +200,7 @@ class JobVerbs:
         is_ours = self._moves.enqueue(place) is not None
         if not is_ours:
             self._journal.rewrite(job_id)
-        self._outcome.close(job_id)
+        self._outcome.close_if_idle(job_id)
         if not is_ours:
             raise MovedOnError(job_id)
         return f"{job_id} is released"
@@ -289,7 +289,7 @@ class JobVerbs:
         """Note what moves no ticket; a death before the record is written is put right like one in a move."""
         self._outcome.open(place.ticket.job_id)
         self._journal.note(place.ticket.job_id, place.ticket.claim, event, **details)
-        self._outcome.close(place.ticket.job_id)
+        self._outcome.close_if_idle(place.ticket.job_id)
 
     def _moved(
         self, place: Place, move: Callable[[Place], Place | None], event: str, **details: object
@@ -298,12 +298,12 @@ class JobVerbs:
         self._outcome.open(job_id)
         moved = move(place)
         if moved is None:
-            self._outcome.close(job_id)
+            self._outcome.close_if_idle(job_id)
             raise MovedOnError(job_id)
         self._journal.note(job_id, place.ticket.claim, event, **details)
         if not fs.exists(moved.path):
             self._journal.rewrite(job_id)
-        self._outcome.close(job_id)
+        self._outcome.close_if_idle(job_id)
 
 
 def released_hold(holds: object, *, is_admin: bool) -> str | None:

@@ -174,12 +174,17 @@ class Edits:
     def _forestall(self, edit: Edit) -> None:
         """Remove a new ticket that lies there alone, once nobody can take the old one out for it any more."""
         place = find(self._layout, edit.ticket.job_id)
-        if place is None:
-            return  # somebody is moving it: at the next look
-        is_waiting = place.state in {State.QUEUED, State.HELD}
-        if is_waiting and place.ticket.claim < edit.ticket.claim and not self._renumber(place):
-            return
-        fs.remove(edit.new)
+        if place is None and not fs.is_gone(self._layout.home(edit.ticket.job_id)):
+            raise StorageError(
+                f"the ticket of {edit.ticket.job_id} is nowhere to be seen: its edit cannot be settled",
+                hint="it is looked for again; 'qtrl-spool doctor --repair' looks for it, too",
+            )
+        if place is None or not self._may_be_taken_out(place, edit) or self._renumber(place):
+            fs.remove(edit.new)
+
+    @staticmethod
+    def _may_be_taken_out(place: Place, edit: Edit) -> bool:
+        return place.state in {State.QUEUED, State.HELD} and place.ticket.claim < edit.ticket.claim
 
     def _renumber(self, place: Place) -> bool:
         """Take a waiting ticket out and put it back, under its next claim number; False if it had gone."""

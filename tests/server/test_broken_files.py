@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from qtrl_spool import Spool
 from qtrl_spool.client import Job
 from qtrl_spool.experiments import pi_no_pi
-from qtrl_spool.spool import pauses, servers
+from qtrl_spool.spool import pauses, requests, servers
 from qtrl_spool.spool.layout import Layout
 
 from .broken import BrokenServer
@@ -204,6 +205,7 @@ def test_a_spool_that_is_none_ends_a_standby_at_once(spool: Spool, breaking: Bre
 _FAILING_ONCE = """\
 import os
 import time
+import time
 from pathlib import Path
 
 from qtrl_spool.backends.simulator import Simulator
@@ -228,7 +230,8 @@ def test_a_retry_is_counted_once_however_often_its_record_cannot_be_written(
     spool: Spool, breaking: Breaking, tmp_path: Path
 ) -> None:
     go = tmp_path / "go"
-    path = os.pathsep.join([str(install_rig(tmp_path / "site", _FAILING_ONCE)), os.environ["PYTHONPATH"]])
+    site = str(install_rig(tmp_path / "site", _FAILING_ONCE))
+    path = os.pathsep.join([site, os.environ.get("PYTHONPATH", "")])
     server = breaking("--rig", PYTHONPATH=path, RIG_GO=str(go))
     job = spool.submit(pi_no_pi(0), **quick(retries=1))
     until(lambda: job.status()["phase"] == "acquiring")
@@ -253,3 +256,20 @@ def test_a_start_that_could_not_be_synced_is_no_attempt(
 
     assert job.wait(60).state == "done" and job.status()["attempt"] == 1
     assert [event["event"] for event in job.log()].count("started") == 1
+
+
+def test_an_edit_that_cannot_be_decided_is_tried_ever_more_rarely(spool: Spool, breaking: Breaking) -> None:
+    server = breaking(refuses=r"^rename accepting/lab/edit~.* accepting/lab/edited~")
+    job = spool.submit(pi_no_pi(0), **quick(hold=True))
+    until(lambda: job.state == "held")
+
+    requests.send(Layout.of(spool.path), {"edit": job.id, "manifest": {"n_reps": 7}}, "edit.yaml")
+    until(lambda: server.hits() >= 1)
+    began = time.monotonic()
+    until(lambda: server.hits() >= 4)
+    took_s = time.monotonic() - began
+    server.refuse("")
+
+    answer = until(lambda: requests.answer(Layout.of(spool.path), "edit.yaml"))
+    assert answer["ok"] and job.bundle().manifest.n_reps == 7
+    assert took_s > 2.5

@@ -149,3 +149,33 @@ def test_a_partial_result_stays_with_a_job_that_is_done_and_whose_result_is_not_
     found = find(layout, JOB)
     assert found is not None and found.state is State.DONE
     assert in_home(layout, ".h5") == [PARTIAL]
+
+
+def test_who_steers_a_job_that_is_claimed_at_that_moment_leaves_its_mark(
+    layout: Layout, outcome: Outcome, place: Place
+) -> None:
+    waited = Ticket(50, 1, JOB)
+    waiting = Place(waited, layout.queue / "50-normal" / waited.name, State.QUEUED)
+    outcome.in_hands = lambda job_id: job_id == JOB
+
+    assert not outcome.cancel(waiting, "cancelled by ada")
+    outcome.close_if_idle(JOB)
+
+    assert outcome.opened() == [JOB] and place.path.exists()
+
+
+def test_a_job_whose_ticket_somebody_removed_is_let_go_of_after_a_minute_and_keeps_what_it_measured(
+    layout: Layout, place: Place
+) -> None:
+    now = [0.0]
+    journal, moves = Journal(layout, "lab", durable=False), Tickets(layout, durable=False)
+    outcome = Outcome(layout, journal, moves, "lab", max_attempts=5, clock=lambda: now[0])
+    place.path.unlink()
+
+    for now[0] in (0.0, 30.0, 60.0):
+        with pytest.raises(StorageError, match="is nowhere to be seen"):
+            outcome.commit(place)
+    now[0] = 60.5
+
+    assert not outcome.commit(place)
+    assert in_home(layout, ".h5") == [claimed_result(1)]

@@ -80,11 +80,11 @@ class Failing(io.FileIO):
         super().__init__(path, "rb")
         self._n_good, self._code = n_good, code
 
-    def readinto(self, buffer: Any) -> int | None:
+    def read(self, size: int | None = -1) -> bytes | None:
         if not self._n_good:
             raise OSError(self._code, os.strerror(self._code))
         self._n_good -= 1
-        return super().readinto(buffer)
+        return super().read(-1 if size is None else size)
 
 
 def fail_reads(monkeypatch: pytest.MonkeyPatch, n_good: int, code: int) -> None:
@@ -113,7 +113,7 @@ def test_a_reader_who_locks_a_partial_result_keeps_nobody_from_going_on_with_it(
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="tells a file by its descriptor")
 @pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE])
-@pytest.mark.parametrize("n_good", [0, 1, 2, 3])
+@pytest.mark.parametrize("n_good", [0, 1])  # the second read meets the end of the file
 def test_a_share_that_fails_while_a_partial_result_is_read_has_the_job_wait(
     order: Order, monkeypatch: pytest.MonkeyPatch, n_good: int, code: int
 ) -> None:

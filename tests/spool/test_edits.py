@@ -343,8 +343,12 @@ def test_a_new_ticket_alone_is_not_taken_for_the_job(room: Room) -> None:
     edit.taken.unlink()
 
     assert where_seen(room.layout, JOB, durable=False) is None
-    room.heirs.recover(room.note)
+    with pytest.raises(StorageError, match="is nowhere to be seen: its edit cannot be settled"):
+        room.heirs.recover(room.note)
     assert edit.new.exists()
+    room.layout.home(JOB).parent.mkdir(parents=True)  # and no home in it: the job was removed
+    room.heirs.recover(room.note)
+    assert not edit.new.exists()
 
 
 # ---------------------------------------------------------------- trouble
