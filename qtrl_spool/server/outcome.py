@@ -50,6 +50,7 @@ from qtrl_spool.spool.tickets import Place, Tickets, find
 _log = logging.getLogger(__name__)
 _OPEN = ".open"
 _NOWHERE_S = 60.0
+_MOST_LOOKS = 5
 _OF_EVERY_EVENT = ("at", "event", "by")
 _EVENT = {State.DONE: "committed", State.FAILED: "failed", State.CANCELLED: "cancelled", State.HELD: "held"}
 
@@ -167,24 +168,46 @@ class Outcome:
     def requeue(self, place: Place, why: str) -> bool:
         """Give a claimed job back to the queue; False if the claim was lost."""
         job_id = place.ticket.job_id
-        if not self._put_back(place):
+        back = self._put_back(place)
+        if back is None:
             return self.lose(place)
         self._journal.note(job_id, place.ticket.claim, "requeued", why=why)
         self._note_hold(place)
+        self.keep_up(back)
         self.close(job_id)
         _log.info("%s goes back to the queue: %s", job_id, why)
         return True
 
-    def _put_back(self, place: Place, order: int | None = None) -> bool:
+    def keep_up(self, place: Place) -> None:
+        """Write a job's record again as long as its ticket, which we put there, moves on meanwhile.
+
+        We may have been frozen between an event and its record, and others have run the job since: what we
+        wrote of it then is older than what they did.
+
+        Raises
+        ------
+        StorageError
+            If it moves on and on, or a listing is stale.
+        """
+        job_id = place.ticket.job_id
+        there: Place | None = place
+        for _ in range(_MOST_LOOKS):
+            if there is None or fs.exists(there.path):
+                return
+            there = find(self._layout, job_id)
+            self._journal.rewrite(job_id)
+        raise StorageError(f"the ticket of {job_id} moves on and on", hint="it is looked for again")
+
+    def _put_back(self, place: Place, order: int | None = None) -> Place | None:
         """Move a claimed ticket to the queue, or to ``held/`` if somebody asked for that while it ran.
 
         Whoever took the job over gave it back under the same name: what lies there is no proof that we did.
         """
         if fs.is_gone(place.path):
-            return False
+            return None
         if holds_asked_for(self._layout, place.ticket.job_id, place.ticket.claim):
-            return self._moves.hold(place) is not None
-        return self._moves.enqueue(place, order=order) is not None
+            return self._moves.hold(place)
+        return self._moves.enqueue(place, order=order)
 
     def _note_hold(self, place: Place) -> None:
         """Note the holds that were asked for while a job ran, once its ticket lies in ``held/``."""
@@ -201,9 +224,11 @@ class Outcome:
         asked = cancel_asked_for(self._layout, job_id)
         if asked is not None:
             return self.cancel(place, asked)
-        if not self._put_back(place):
+        back = self._put_back(place)
+        if back is None:
             return self.lose(place)
         self._note_hold(place)
+        self.keep_up(back)
         self.close(job_id)
         return True
 
@@ -219,9 +244,11 @@ class Outcome:
             return self.lose(place)
         if not paused_at(self._layout, job_id):
             self._journal.note(job_id, claim, "paused", why=why, reason=why, batch=batch, n_batches=n_batches)
-        if not self._put_back(place, order):
+        back = self._put_back(place, order)
+        if back is None:
             return self.lose(place)
         self._note_hold(place)
+        self.keep_up(back)
         self.close(job_id)
         _log.info("%s pauses after %d batches: %s", job_id, batch, why)
         return True
@@ -364,7 +391,8 @@ class Outcome:
         if place is None:
             raise InternalError(f"job {job_id} has no ticket", hint="'qtrl-spool doctor' looks for it")
         record = self._journal.rewrite(job_id)
-        if place.state is State.RUNNING:
+        self.keep_up(place)
+        if place.state is State.RUNNING or not fs.exists(place.path):
             return
         if place.state is State.DONE:
             if record["state"] != State.DONE or not fs.exists(self._layout.home(job_id) / RESULT):

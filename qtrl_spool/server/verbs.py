@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from qtrl_spool import fs, host
+from qtrl_spool import host
 from qtrl_spool.errors import NotAllowedError, NotFoundError, UsageError
 from qtrl_spool.job import ADMINS, OWNERS, State, is_id, said_of
 from qtrl_spool.server.asking import Asked, MovedOnError
@@ -301,8 +301,7 @@ class JobVerbs:
             self._outcome.close_if_idle(job_id)
             raise MovedOnError(job_id)
         self._journal.note(job_id, place.ticket.claim, event, **details)
-        if not fs.exists(moved.path):
-            self._journal.rewrite(job_id)
+        self._outcome.keep_up(moved)
         self._outcome.close_if_idle(job_id)
 
 

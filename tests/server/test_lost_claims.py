@@ -12,7 +12,7 @@ from qtrl_spool import Spool
 from qtrl_spool.errors import StorageError
 from qtrl_spool.job import State, Ticket
 from qtrl_spool.server.outcome import Outcome
-from qtrl_spool.spool.journal import PARTIAL, RESULT, Journal, claimed_result
+from qtrl_spool.spool.journal import PARTIAL, RESULT, Journal, claimed_result, read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.tickets import Place, Tickets, find
 
@@ -179,3 +179,28 @@ def test_a_job_whose_ticket_somebody_removed_is_let_go_of_after_a_minute_and_kee
 
     assert not outcome.commit(place)
     assert in_home(layout, ".h5") == [claimed_result(1)]
+
+
+def test_who_was_frozen_between_an_event_and_its_record_writes_the_record_of_what_others_did_since(
+    layout: Layout, outcome: Outcome, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+    others = Outcome(
+        layout, Journal(layout, "other", durable=False), Tickets(layout, durable=False), "other", 5
+    )
+
+    def frozen(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "replace", replace)
+        (waiting,) = (layout.queue / "50-normal").iterdir()
+        claimed = layout.claimed_by("other") / Ticket(50, 1, JOB, 2).name
+        claimed.parent.mkdir()
+        waiting.rename(claimed)
+        (layout.home(JOB) / claimed_result(2)).write_bytes(b"another result")
+        assert others.commit(Place(Ticket(50, 1, JOB, 2), claimed, State.RUNNING, "other"))
+        replace(source, target)  # of the record that says `queued`
+
+    monkeypatch.setattr(os, "replace", frozen)
+    assert outcome.requeue(place, "the server was to end")
+
+    assert (read_status(layout, JOB) or {})["state"] == "done"
+    assert outcome.opened() == []
