@@ -281,12 +281,11 @@ class Pipeline:
         busy, time_now = self._acquiring.busy, time.monotonic()
         if busy is None:
             return
-        what, since = busy
-        if self._now is None:
+        what, since, now = *busy, self._now
+        if now is None:
             if time_now - since > BESIDES_S and what != "acquire":
                 self._abandon(what, time_now - since)
             return
-        now = self._now
         if now.gave_up is not None:
             if time_now - now.gave_up > _GRACE_S:
                 self._abandon(what, time_now - since)
@@ -426,6 +425,7 @@ class Pipeline:
     def _note_begun(self, report: orders.Begun) -> None:
         order = report.order
         self.aside.take(order.job_id)
+        self._outcome.open(order.job_id)  # who took us for dead before the claim has taken its mark away
         self._moves.settle(order.waiting, order.place)
         self._journal.absorb(order.job_id, report.events)
         _log.info("claimed %s", order.job_id)
