@@ -172,6 +172,7 @@ def test_a_job_that_waits_says_that_the_storage_fails_its_server(spool: Spool, s
     room = Layout.of(spool.path).accepting_by("lab")
     room.rename(room.with_name("away"))
     room.symlink_to(room.with_name("nowhere") / "lab")
+    spool.submit(pi_no_pi(0), **quick())  # cannot be taken there
 
     said = until(lambda: str(waits.status()["reason"]).startswith("storage trouble: ") and waits.status())
     told = until(lambda: [each for each in snapshot(spool)["queued"] if "storage" in each["reason"]])
