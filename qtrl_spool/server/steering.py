@@ -133,6 +133,8 @@ class Steering:
         is_answered = _tried(partial(self._go_on, token), troubles)
         if len(troubles) > n_troubles and is_of_one_job(troubles[-1]):
             self._aside.put(token, troubles[-1])
+        elif is_answered:
+            self._aside.take(token)
         return is_answered
 
     def _clear_answered(self) -> None:

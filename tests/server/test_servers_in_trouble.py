@@ -123,12 +123,18 @@ def test_a_server_whose_spool_is_gone_in_the_midst_of_a_job_ends_when_it_is_aske
     assert job.wait(60).state == "done"
 
 
-def test_the_time_in_which_a_server_could_not_look_is_no_proof_of_anothers_death(spool: Spool) -> None:
+def with_a_claim_of_another(spool: Spool) -> Layout:
+    """Let a server `other` have said something once, and hold the ticket of a job."""
     layout = Layout(spool.path)
     ticket = layout.claimed_by("other") / "50-000000001-20261125-101530-rabi-k3f9x.c1.qjob"
     ticket.parent.mkdir()
     ticket.write_bytes(b"")
     servers.write_heartbeat(layout, {"name": "other", "updated": "2026-11-25T10:15:30.000000Z"})
+    return layout
+
+
+def test_the_time_in_which_a_server_could_not_look_is_no_proof_of_anothers_death(spool: Spool) -> None:
+    layout = with_a_claim_of_another(spool)
 
     watch = Watch(layout, "mine", lease_s=60.0)
     seen = [watch.dead(now, beat_at=now) for now in (0.0, 25.0, 1000.0, 1025.0, 1050.0, 1055.0)]
@@ -138,11 +144,7 @@ def test_the_time_in_which_a_server_could_not_look_is_no_proof_of_anothers_death
 
 
 def test_the_time_in_which_a_server_could_not_write_is_no_proof_of_anothers_death(spool: Spool) -> None:
-    layout = Layout(spool.path)
-    ticket = layout.claimed_by("other") / "50-000000001-20261125-101530-rabi-k3f9x.c1.qjob"
-    ticket.parent.mkdir()
-    ticket.write_bytes(b"")
-    servers.write_heartbeat(layout, {"name": "other", "updated": "2026-11-25T10:15:30.000000Z"})
+    layout = with_a_claim_of_another(spool)
 
     watch = Watch(layout, "mine", lease_s=60.0)
     seen = [watch.dead(now, beat_at=0.0) for now in (0.0, 25.0, 50.0, 75.0, 100.0)]
@@ -153,11 +155,7 @@ def test_the_time_in_which_a_server_could_not_write_is_no_proof_of_anothers_deat
 
 
 def test_a_heartbeat_that_is_touched_because_nothing_can_be_written_is_a_sign_of_life(spool: Spool) -> None:
-    layout = Layout(spool.path)
-    ticket = layout.claimed_by("other") / "50-000000001-20261125-101530-rabi-k3f9x.c1.qjob"
-    ticket.parent.mkdir()
-    ticket.write_bytes(b"")
-    servers.write_heartbeat(layout, {"name": "other", "updated": "2026-11-25T10:15:30.000000Z"})
+    layout = with_a_claim_of_another(spool)
 
     watch = Watch(layout, "mine", lease_s=60.0)
     watch.dead(0.0, beat_at=0.0)
