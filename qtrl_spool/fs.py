@@ -100,13 +100,15 @@ def write_new(
     mode: int = 0o644,
     meant: Path | None = None,
     is_shared: bool = False,
+    is_new: bool = True,
 ) -> None:
     """Write a file that must not exist yet, and sync its contents (not its name).
 
     `meant` is the name that an error tells, if `path` is only a temporary one; with `is_shared` the file has
-    that mode whatever the umask takes away.
+    that mode whatever the umask takes away. If it is not `is_new`, what lies there is overwritten.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    flags |= os.O_EXCL if is_new else os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
     with reporting("write", meant or path):
         descriptor = os.open(path, flags, mode)
         with open(descriptor, "wb") as file:
@@ -117,10 +119,14 @@ def write_new(
             _sync_file(file.fileno(), path, durable)
 
 
-def temporary_name(path: Path) -> Path:
-    """Return a name beside `path` that no scan takes for a drop, a ticket or a result."""
+def temporary_name(path: Path, number: int | None = None) -> Path:
+    """Return a name beside `path` that no scan takes for a drop, a ticket or a result.
+
+    Nobody else knows it, unless a `number` below 2**32 is given.
+    """
     beginning = os.fsencode(path.name)[:_LONGEST_BEGINNING].decode(errors="ignore")
-    return path.with_name(f".{beginning}.{os.urandom(4).hex()}.tmp")
+    digits = os.urandom(4).hex() if number is None else f"{number:08x}"
+    return path.with_name(f".{beginning}.{digits}.tmp")
 
 
 def replace(
@@ -139,6 +145,54 @@ def replace(
             temporary.unlink()
         raise
     _sync_names(durable, path.parent)
+
+
+def replace_if(
+    path: Path, data: bytes, beside: Path, may: Callable[[], bool], *, durable: Durable = True
+) -> bool:
+    """Make `path` hold `data`, unless somebody takes that right away before it is in its place.
+
+    Parameters
+    ----------
+    path, data:
+        The file, and what it shall hold.
+    beside:
+        Where it lies before: a name that others know, too, who remove it to forbid the rename.
+    may:
+        Whether we still may, asked when it lies there.
+    durable:
+        Whether it is synced; with others, the rename comes at their commit, and forbidding it is no error.
+
+    Returns
+    -------
+    bool
+        False if it may not be in place: `may` said so, or what lay beside has gone.
+    """
+    is_there = False
+    try:
+        write_new(beside, data, durable=durable, meant=path, is_new=False)
+        is_there = may() and _was_put(beside, path, durable)
+    finally:
+        if not is_there:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+    if is_there:
+        _sync_names(durable, path.parent)
+    return is_there
+
+
+def _was_put(beside: Path, path: Path, durable: Durable) -> bool:
+    if not isinstance(durable, bool):
+        durable.rename(beside, path)
+        return True
+    with reporting("replace", path):
+        try:
+            os.replace(beside, path)
+        except OSError as error:
+            if error.errno not in _GONE or exists(beside):
+                raise
+            return False
+    return True
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
@@ -193,10 +247,14 @@ def in_utf8(text: str) -> bytes:
     return text.encode(errors="backslashreplace")
 
 
+def in_json(document: Mapping[str, Any]) -> bytes:
+    """Return a document as JSON, as it is written into files."""
+    return in_utf8(json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+
+
 def replace_json(path: Path, document: Mapping[str, Any], *, durable: Durable = True) -> None:
     """Replace `path` by `document` as JSON."""
-    text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
-    replace(path, in_utf8(text), durable=durable)
+    replace(path, in_json(document), durable=durable)
 
 
 def move(source: Path, target: Path, *, durable: Durable = True, folder: int | None = None) -> bool:
@@ -268,6 +326,20 @@ def create(path: Path, *, durable: Durable = True) -> None:
     with reporting("make", path):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644))
     _sync_names(durable, path.parent)
+
+
+def touched(path: Path) -> bool:
+    """Set the time of a file's last change to now; False if there is no such file: no cache tells that."""
+    with reporting("touch", path):
+        try:
+            os.utime(path)
+        except PermissionError:  # somebody else's
+            return exists(path)
+        except OSError as error:
+            if error.errno not in {*_GONE, errno.ESTALE}:
+                raise
+            return False
+    return True
 
 
 def touch(path: Path) -> None:

@@ -319,6 +319,8 @@ def with_event(record: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str,
     """
     kind, at = event["event"], event["at"]
     new = dict(record)
+    if kind == "accepted" and record["accepted"]:
+        return new  # said again by a server that stood still while another accepted the job
     new.update({key: event[key] for key in _COPIED.get(kind, ()) if key in event})
     state = _STATE_AFTER.get(kind)
     if state is not None:

@@ -80,10 +80,15 @@ class Arrival:
 class _Ending:
     """What is left to do for one drop when all is written: one rename, and perhaps a removal."""
 
+    job_id: str
     source: Path
     target: Path
     drop: Path | None
     said: Callable[[], None]
+
+
+class _TakenOverError(Exception):
+    """A drop is no longer ours."""
 
 
 class Acceptance:
@@ -107,6 +112,8 @@ class Acceptance:
         Called before each drop is checked: what must not wait for many of them.
     came:
         Called with the path of each ticket that was put into the queue or aside.
+    settle:
+        Called with the id of a job whose drop another server took meanwhile: what was noted of it is old.
     """
 
     def __init__(
@@ -120,9 +127,10 @@ class Acceptance:
         durable: bool,
         meanwhile: Callable[[], None] = lambda: None,
         came: Callable[[Path], None] = lambda ticket: None,
+        settle: Callable[[str], None] = lambda job_id: None,
     ) -> None:
         self._layout = layout
-        self._meanwhile, self._came = meanwhile, came
+        self._meanwhile, self._came, self._settle = meanwhile, came, settle
         self._server = server
         self._limits = limits
         self._default = default
@@ -131,7 +139,8 @@ class Acceptance:
         self._named: set[Path] = set()
         self._naming: set[Path] = set()
         self._copies: dict[str, list[Path]] | None = None
-        self._journal = journal.with_syncs(self._syncs)
+        self._drops: dict[str, Path] = {}
+        self._journal = journal.with_syncs(self._syncs, self._has_drop)
         self._last_order = 0
 
     def go_on_from(self, order: int) -> None:
@@ -148,10 +157,10 @@ class Acceptance:
         """
         troubles: list[StorageError] = []
         endings: list[_Ending] = []
-        self._copies, self._naming = None, set()
+        self._copies, self._naming, self._drops = None, set(), {}
         try:
             for arrival in arrivals:
-                ending = self._guarded(self._prepared, arrival, troubles)
+                ending = self._guarded(self._prepared_if_ours, arrival, troubles)
                 endings += [ending] if ending else []
             self._syncs.commit()
             self._named |= self._naming
@@ -182,6 +191,20 @@ class Acceptance:
 
     # ------------------------------------------------------------ write
 
+    def _prepared_if_ours(self, arrival: Arrival) -> _Ending | None:
+        self._drops[arrival.taken.job_id] = arrival.path
+        try:
+            return self._prepared(arrival)
+        except _TakenOverError:
+            self._settle(arrival.taken.job_id)
+            return None
+
+    def _has_drop(self, job_id: str) -> bool:
+        """Let a record be written as long as the drop is ours: who takes it over has removed ours else."""
+        if not fs.exists(self._drops[job_id]):
+            raise _TakenOverError
+        return True
+
     def _prepared(self, arrival: Arrival) -> _Ending | None:
         self._meanwhile()
         path, taken = arrival.path, arrival.taken
@@ -198,7 +221,8 @@ class Acceptance:
         return self._accepted(path, taken, fit)
 
     def _remove_others(self, job_id: str) -> None:
-        """Remove the copies that others were about to queue: the drop is ours, so that they make no more."""
+        """Remove what others were about to put in its place, copies and records: the drop is ours now."""
+        self._journal.fence(job_id)
         if self._copies is None:
             self._copies = _copies_in(self._layout)
         for copy in self._copies.get(job_id, ()):
@@ -254,7 +278,7 @@ class Acceptance:
             raise
         folder = self._layout.held if fit.hold else self._queue_folder(taken.priority)
         said = f"accepted {taken.job_id} from {taken.name}"
-        return _Ending(copy, folder / ticket.name, path, lambda: _log.info("%s", said))
+        return _Ending(taken.job_id, copy, folder / ticket.name, path, lambda: _log.info("%s", said))
 
     def _queue_folder(self, priority: int) -> Path:
         folder = self._layout.queue / self._layout.priority_folder(priority)
@@ -295,7 +319,7 @@ class Acceptance:
                 rejected=str(target.relative_to(self._layout.root)),
             )
         said = f"rejected {taken.name}: {problem}"
-        return _Ending(path, target, None, lambda: _log.warning("%s", said))
+        return _Ending(taken.job_id, path, target, None, lambda: _log.warning("%s", said))
 
     def _resting_place(self, path: Path, name: str) -> Path:
         """Return where a rejected drop will lie: a folder that the server may not write to cannot go far."""
@@ -324,8 +348,11 @@ class Acceptance:
     def _move(self, ending: _Ending) -> bool:
         if ending.drop is not None and not fs.exists(ending.drop):
             fs.remove(ending.source)  # another server took the drop over while we were away
+            self._settle(ending.job_id)
             return False
         is_there = fs.move(ending.source, ending.target, durable=self._syncs)
+        if not is_there:
+            self._settle(ending.job_id)
         if is_there and ending.drop is not None:
             self._came(ending.target)  # all that arrived together is known before a look decides who is first
         return is_there

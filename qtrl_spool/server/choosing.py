@@ -18,7 +18,7 @@ from typing import Any
 from qtrl_spool import fs
 from qtrl_spool.bundle import Bundle, unpack
 from qtrl_spool.config import ConfigStore, Configuration
-from qtrl_spool.errors import InternalError, QtrlSpoolError, StorageError
+from qtrl_spool.errors import QtrlSpoolError, StorageError
 from qtrl_spool.server.aside import MOST_BROKEN, Aside, is_of_one_job
 from qtrl_spool.server.orders import Before, Order
 from qtrl_spool.server.outcome import Outcome
@@ -238,9 +238,7 @@ class Choosing:
         """Make the records of refused jobs say what their tickets say, after a storage that failed."""
         for job_id in sorted(each for each in self._refused if not self.aside.rests(each)):
             try:
-                self._outcome.settle(job_id)
-            except InternalError:
-                pass
+                self._outcome.settle_if_known(job_id)
             except StorageError as trouble:
                 self.aside.put(job_id, trouble)
                 continue

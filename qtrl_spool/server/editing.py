@@ -123,10 +123,10 @@ class Editing:
         self._journal.note(job_id, place.ticket.claim, "editing", **note)
         edit = self._edits.begin(place, packed)
         if edit is None or not self._edits.decide(edit):
-            self._outcome.close_if_idle(job_id)
+            self._outcome.settle_if_known(job_id)
             raise MovedOnError(job_id)
         self._outcome.note_edit(edit)
-        self._edits.end(edit)
+        self._outcome.keep_up(self._edits.end(edit))
         self._outcome.close_if_idle(job_id)
 
     def _counts(self, asked: Asked) -> bool:

@@ -84,6 +84,8 @@ class Intake:
         Of the tickets.
     meanwhile:
         Called now and then while there are many: the instrument must not wait for them.
+    settle:
+        Called with the id of a job whose drop another server took meanwhile.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Intake:
         was_renamed: Callable[[Path], bool],
         index: Index,
         meanwhile: Callable[[], None] = lambda: None,
+        settle: Callable[[str], None] = lambda job_id: None,
     ) -> None:
         self._layout = layout
         self._settings = settings
@@ -105,7 +108,7 @@ class Intake:
         self._box = Box[drops.Whole](drops.look, settings, limits, was_renamed)
         self._acceptance = Acceptance(
             layout, journal, server, limits, default,
-            durable=settings.durable, meanwhile=meanwhile, came=index.came,
+            durable=settings.durable, meanwhile=meanwhile, came=index.came, settle=settle,
         )  # fmt: skip
         self._shares = Shares(
             limits.per_user_queued, limits.per_user_per_minute, lambda each: journal.record(each).get("uid")

@@ -49,6 +49,7 @@ from qtrl_spool.spool.eligible import moment
 from qtrl_spool.spool.index import Index
 from qtrl_spool.spool.journal import Journal
 from qtrl_spool.spool.layout import MARK, Layout
+from qtrl_spool.spool.marks import Marks
 from qtrl_spool.spool.pauses import end_drain, is_draining
 from qtrl_spool.spool.settings import Settings, read_settings
 
@@ -110,11 +111,12 @@ class Server:
         self._charge: Charge | None = None
         self._backend_name = backend_name
         durable = self.settings.durable
-        self._journal = Journal(layout, name, durable=durable)
+        marks = Marks(layout, name, durable=durable)
+        self._journal = Journal(layout, name, durable=durable, answers=marks.open)
         self._index = Index(layout)
         self._roll = Roll(layout, self._journal, self._index)
         self._moves = tickets.Tickets(layout, durable=durable, moved=self._index.moved)
-        self._outcome = self._outcome_of(name)
+        self._outcome = Outcome(layout, self._journal, self._moves, name, self.settings.max_attempts)
         self._store = ConfigStore(layout.config, durable=durable)
         self._wake = Wake()
         self._experience = Experience(layout, name)
@@ -147,6 +149,7 @@ class Server:
             self._wake.was_renamed,
             self._index,
             lambda: self._pipeline.look_up(),
+            self._outcome.settle_if_known,
         )
         self._steering = Steering(
             self.layout,
@@ -434,23 +437,20 @@ class Server:
             if each not in before:
                 _log.error("left aside, and tried again: %s", each)
         self._dying &= set(dead)
-        do_all([partial(self._take_over, each, what) for each in dead])
+        do_all([self._outcome.settle_inherited, *(partial(self._take_over, each, what) for each in dead)])
 
     def _take_over(self, dead: str, what: str = DIED) -> None:
         if dead not in self._dying:
             _log.warning("server %r %s: taking over what it left", dead, what)
         self._dying.add(dead)
-        take_over(self.layout, self._outcome_of(dead), dead, self.name, what, self._pipeline.aside.tried)
+        take_over(self.layout, self._outcome, dead, self.name, what, self._pipeline.aside.tried)
 
     def _recover(self) -> None:
         """Give back what a server of this name had claimed, but for what this one has claimed meanwhile."""
-        recover(self.layout, self._outcome, self.name, DIED, self._pipeline.has, self._pipeline.aside.tried)
+        recover(self.layout, self._outcome, self.name, self._pipeline.has, self._pipeline.aside.tried)
 
     def _default_at(self, version: int | str) -> Configuration:
         return self._store.version(version) if isinstance(version, int) else self._store.current()
-
-    def _outcome_of(self, name: str) -> Outcome:
-        return Outcome(self.layout, self._journal, self._moves, name, self.settings.max_attempts)
 
     # ------------------------------------------------------------ what others see
 

@@ -2,8 +2,7 @@
 
 Owns: the last moves of a job. Each is a rename of the ticket; what people see (events, status,
 ``result.h5``) follows from it and can be made again by `settle`, whatever died in between.
-A job that is being moved is marked as open in ``running/<server>/``, so that a restarted server
-knows where to look.
+A job that is being moved is marked (see `spool.marks`), so that whoever goes on knows where to look.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from functools import partial
 from typing import Any
 
@@ -26,7 +25,7 @@ from qtrl_spool.errors import (
     QtrlSpoolError,
     StorageError,
 )
-from qtrl_spool.job import State, final_name, is_id
+from qtrl_spool.job import State, final_name
 from qtrl_spool.results.space import clear
 from qtrl_spool.server.telling import do_all
 from qtrl_spool.spool.edits import Edit, Edits, left
@@ -45,10 +44,10 @@ from qtrl_spool.spool.journal import (
     read_events,
 )
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.marks import Marks
 from qtrl_spool.spool.tickets import Place, Tickets, find
 
 _log = logging.getLogger(__name__)
-_OPEN = ".open"
 _NOWHERE_S = 60.0
 _MOST_LOOKS = 5
 _OF_EVERY_EVENT = ("at", "event", "by")
@@ -85,10 +84,11 @@ class Outcome:
         self._journal = journal
         self._moves = moves
         self._server = server
-        self._folder = layout.claimed_by(server)
+        self._marks = Marks(layout, server, durable=moves.durable)
         self._max_attempts = max_attempts
         self._clock = clock
         self._nowhere: dict[str, float] = {}
+        self._inherited: set[str] = set()
         self.in_hands: Callable[[str], bool] = lambda job_id: False
         """Whether a stage of this server has a job in its hands."""
 
@@ -101,14 +101,11 @@ class Outcome:
 
     def open(self, job_id: str) -> None:
         """Mark a job as one that this server is moving."""
-        fs.make_folder(self._folder, durable=self._moves.durable)
-        mark = self._folder / f"{job_id}{_OPEN}"
-        if not fs.exists(mark):
-            fs.create(mark, durable=self._moves.durable)
+        self._marks.open(job_id)
 
     def close(self, job_id: str) -> None:
         """Take the mark away: everything about the job is written."""
-        fs.remove(self._folder / f"{job_id}{_OPEN}")
+        self._marks.close(job_id)
 
     def close_if_idle(self, job_id: str) -> None:
         """Take the mark away, but for a job in the hands of a stage: it may be claimed by then.
@@ -117,10 +114,6 @@ class Outcome:
         """
         if not self.in_hands(job_id):
             self.close(job_id)
-
-    def opened(self) -> list[str]:
-        """Return the ids of the marked jobs."""
-        return opened(self._layout, self._server)
 
     # ------------------------------------------------------------ last moves
 
@@ -179,9 +172,9 @@ class Outcome:
         return True
 
     def keep_up(self, place: Place) -> None:
-        """Write a job's record again as long as its ticket, which we put there, moves on meanwhile.
+        """Settle a job whose ticket, which we put there, has moved on meanwhile.
 
-        We may have been frozen between an event and its record, and others have run the job since: what we
+        We may have been frozen between a move and its record, and others have run the job since: what we
         wrote of it then is older than what they did.
 
         Raises
@@ -189,14 +182,8 @@ class Outcome:
         StorageError
             If it moves on and on, or a listing is stale.
         """
-        job_id = place.ticket.job_id
-        there: Place | None = place
-        for _ in range(_MOST_LOOKS):
-            if there is None or fs.exists(there.path):
-                return
-            there = find(self._layout, job_id)
-            self._journal.rewrite(job_id)
-        raise StorageError(f"the ticket of {job_id} moves on and on", hint="it is looked for again")
+        if not fs.exists(place.path):
+            self.settle_if_known(place.ticket.job_id)
 
     def _put_back(self, place: Place, order: int | None = None) -> Place | None:
         """Move a claimed ticket to the queue, or to ``held/`` if somebody asked for that while it ran.
@@ -333,8 +320,7 @@ class Outcome:
             fs.remove(home / claimed_result(claim))
             if fs.exists(home / RESULT):
                 fs.remove(home / PARTIAL)
-        with contextlib.suppress(InternalError):
-            self.settle(job_id)
+        self.settle_if_known(job_id)
         self._journal.forget(job_id)
         if place.state is State.RUNNING:
             self.close(job_id)
@@ -386,24 +372,39 @@ class Outcome:
         ------
         InternalError
             If the job has no ticket.
+        StorageError
+            If it moves on and on, or a listing is stale.
         """
-        place = find(self._layout, job_id)
-        if place is None:
-            raise InternalError(f"job {job_id} has no ticket", hint="'qtrl-spool doctor' looks for it")
-        record = self._journal.rewrite(job_id)
-        self.keep_up(place)
-        if place.state is State.RUNNING or not fs.exists(place.path):
-            return
-        if place.state is State.DONE:
-            if record["state"] != State.DONE or not fs.exists(self._layout.home(job_id) / RESULT):
-                self._publish(place)
-        elif record["state"] != place.state and not (
-            record["state"] == State.PAUSED and place.state is State.QUEUED
-        ):
-            self._note_repair(place, record)
-        self.close(job_id)
+        for _ in range(_MOST_LOOKS):
+            place = find(self._layout, job_id)
+            if place is None:
+                raise InternalError(f"job {job_id} has no ticket", hint="'qtrl-spool doctor' looks for it")
+            record = self._journal.rewrite(job_id)
+            if fs.exists(place.path):
+                self._mend(place, record)
+            if fs.exists(place.path):
+                break
+        else:
+            raise StorageError(f"the ticket of {job_id} moves on and on", hint="it is looked for again")
+        if place.server != self._server:
+            self.close_if_idle(job_id)
 
-    def _note_repair(self, place: Place, record: dict[str, Any]) -> None:
+    def _mend(self, place: Place, record: Mapping[str, Any]) -> None:
+        """Do what is left to do where a ticket lies, if the record, made anew, does not tell of it."""
+        told, is_paused = record["state"], (State.PAUSED, State.QUEUED)
+        if place.state is State.DONE:
+            is_there = fs.exists(self._layout.home(place.ticket.job_id) / RESULT)
+            if told != State.DONE or not is_there:
+                self._publish(place)
+        elif place.state not in {State.RUNNING, told} and (told, place.state) != is_paused:
+            self._note_repair(place, record)
+
+    def settle_if_known(self, job_id: str) -> None:
+        """Settle a job, unless it has no ticket: that is for the doctor."""
+        with contextlib.suppress(InternalError):
+            self.settle(job_id)
+
+    def _note_repair(self, place: Place, record: Mapping[str, Any]) -> None:
         job_id, claim = place.ticket.job_id, place.ticket.claim
         if place.state is not State.HELD or not holds_asked_for(self._layout, job_id, claim):
             self._journal.note(job_id, claim, **self._repair(place, record))
@@ -413,7 +414,7 @@ class Outcome:
         self._note_hold(place)
 
     @staticmethod
-    def _repair(place: Place, record: dict[str, Any]) -> dict[str, Any]:
+    def _repair(place: Place, record: Mapping[str, Any]) -> dict[str, Any]:
         if place.state is State.QUEUED:
             kind = "released" if record["state"] == State.HELD else "requeued"
             return {"event": kind, "why": "the server died on the way"}
@@ -440,23 +441,47 @@ class Outcome:
 
     def settle_all(self, ours: Callable[[str], bool] = lambda job_id: False) -> None:
         """Settle what was open when a server of this name ended, but for jobs that are `ours` now."""
-        left = [job_id for job_id in self.opened() if not ours(job_id)]
-        do_all([self.settle_edits, *(partial(self._settle_if_known, job_id) for job_id in left)])
+        open_ = [job_id for job_id in self._marks.opened() if not ours(job_id)]
+        do_all([self.settle_edits, *(partial(self._settle_alone, job_id) for job_id in open_)])
 
-    def _settle_if_known(self, job_id: str) -> None:
-        with contextlib.suppress(InternalError):
-            self.settle(job_id)
+    def _settle_alone(self, job_id: str) -> None:
+        """Settle a job that others are answered for: what they have not written yet, they shall not write."""
+        self._journal.fence(job_id)
+        self.settle_if_known(job_id)
+
+    def inherit(self, dead: str, but: Container[str] = ()) -> None:
+        """Settle what another server left open, but for some jobs; from now on this one answers for it.
+
+        That server may only stand still. The order is that of `spool.marks`.
+        """
+        edits = Edits(self._layout, dead, self._moves)
+        marks = Marks(self._layout, dead, durable=self.durable)
+        edited = {edit.ticket.job_id for edit in left(self._layout.accepting_by(dead))}
+        open_ = [job_id for job_id in sorted({*marks.opened(), *edited}) if job_id not in but]
+        do_all(
+            [partial(edits.recover, self.note_edit), *(partial(self._take, each, marks) for each in open_)]
+        )
+
+    def _take(self, job_id: str, marks: Marks) -> None:
+        if find(self._layout, job_id) is None:
+            return  # a listing may be stale: it is looked for again
+        self.open(job_id)
+        self._inherited.add(job_id)
+        marks.close(job_id)
+        self._settle_inherited(job_id)
+
+    def settle_inherited(self) -> None:
+        """Settle what was inherited, as far as the storage refused that before."""
+        do_all([partial(self._settle_inherited, job_id) for job_id in sorted(self._inherited)])
+
+    def _settle_inherited(self, job_id: str) -> None:
+        self._settle_alone(job_id)
+        self._inherited.discard(job_id)
 
 
 def is_editing(layout: Layout, server: str) -> bool:
     """Return whether a server left an edit half done."""
     return any(True for _ in left(layout.accepting_by(server)))
-
-
-def opened(layout: Layout, server: str) -> list[str]:
-    """Return the ids of the jobs that a server marked as open, and has not closed."""
-    found = (name.removesuffix(_OPEN) for name in fs.names(layout.claimed_by(server)) if name.endswith(_OPEN))
-    return [job_id for job_id in found if is_id(job_id)]
 
 
 def _on_interrupt(place: Place) -> str:

@@ -425,7 +425,6 @@ class Pipeline:
     def _note_begun(self, report: orders.Begun) -> None:
         order = report.order
         self.aside.take(order.job_id)
-        self._outcome.open(order.job_id)  # who took us for dead before the claim has taken its mark away
         self._moves.settle(order.waiting, order.place)
         self._journal.absorb(order.job_id, report.events)
         _log.info("claimed %s", order.job_id)

@@ -13,10 +13,11 @@ from typing import TypeAlias
 
 from qtrl_spool import fs
 from qtrl_spool.errors import StorageError
-from qtrl_spool.server.outcome import Outcome, is_editing, opened
+from qtrl_spool.server.outcome import Outcome, is_editing
 from qtrl_spool.server.telling import do_all
 from qtrl_spool.spool.accepting import REQUEST, parse_taken
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.marks import Marks
 from qtrl_spool.spool.servers import heard, last_signs
 from qtrl_spool.spool.tickets import running
 
@@ -39,18 +40,15 @@ def recover(
     layout: Layout,
     outcome: Outcome,
     server: str,
-    what: str = DIED,
     ours: Callable[[str], bool] = lambda job_id: False,
     tried: Tried = at_once,
 ) -> None:
-    """Give back what `server` had claimed when it died, then settle what it left open.
+    """Give back what a server of the same name had claimed when it died, then settle what it left open.
 
     Parameters
     ----------
     layout, outcome, server:
         The spool, and for whom.
-    what:
-        What is known of its death, in words.
     ours:
         Whether a job is in the hands of the living server of that name: such are left alone.
     tried:
@@ -61,14 +59,21 @@ def recover(
     StorageError
         If the storage failed for one job; the others are given back all the same.
     """
-    why = f"server {server!r} {what} while it ran the job"
     settle = partial(_settle, layout, outcome, server, ours)
-    do_all([partial(give_back, layout, outcome, server, ours, tried, why), settle])
+    do_all([partial(give_back, layout, outcome, server, ours, tried, _why(server, DIED)), settle])
+
+
+def _why(server: str, what: str) -> str:
+    return f"server {server!r} {what} while it ran the job"
 
 
 def _settle(layout: Layout, outcome: Outcome, server: str, ours: Callable[[str], bool]) -> None:
-    claimed = {place.ticket.job_id for place in running(layout, server)}
+    claimed = _claimed(layout, server)
     outcome.settle_all(lambda job_id: job_id in claimed or ours(job_id))
+
+
+def _claimed(layout: Layout, server: str) -> set[str]:
+    return {place.ticket.job_id for place in running(layout, server)}
 
 
 def give_back(
@@ -147,7 +152,7 @@ class Watch:
         """Whether a server holds tickets, jobs that it was ending, drops or requests."""
         taken = (is_taken(each) for each in fs.names(self._layout.accepting_by(name)))
         is_left = any(taken) or is_editing(self._layout, name)
-        return is_left or bool(running(self._layout, name)) or bool(opened(self._layout, name))
+        return is_left or bool(running(self._layout, name)) or bool(Marks(self._layout, name).opened())
 
 
 def silent(lease_s: float) -> str:
@@ -165,9 +170,9 @@ def take_over(
     layout:
         The spool.
     outcome:
-        For jobs of the dead server.
+        Of the server which takes over.
     dead, server:
-        Its name, and that of the server which takes over.
+        Name of the server that is dead, or stands still, and of that which takes over.
     what:
         What is known of its death, in words.
     tried:
@@ -178,8 +183,13 @@ def take_over(
     StorageError
         The first thing that the storage refused; what else lay there is taken all the same.
     """
-    give = partial(recover, layout, outcome, dead, what, tried=tried)
-    do_all([give, partial(_take_drops, layout, outcome, dead, server)])
+    give = partial(give_back, layout, outcome, dead, lambda job_id: False, tried, _why(dead, what))
+    inherit = partial(_inherit, layout, outcome, dead)
+    do_all([give, inherit, partial(_take_drops, layout, outcome, dead, server)])
+
+
+def _inherit(layout: Layout, outcome: Outcome, dead: str) -> None:
+    outcome.inherit(dead, but=_claimed(layout, dead))
 
 
 def _take_drops(layout: Layout, outcome: Outcome, dead: str, server: str) -> None:

@@ -199,10 +199,9 @@ class JobVerbs:
         self._journal.note(job_id, place.ticket.claim, "released", **note)
         is_ours = self._moves.enqueue(place) is not None
         if not is_ours:
-            self._journal.rewrite(job_id)
-        self._outcome.close_if_idle(job_id)
-        if not is_ours:
+            self._outcome.settle_if_known(job_id)
             raise MovedOnError(job_id)
+        self._outcome.close_if_idle(job_id)
         return f"{job_id} is released"
 
     def _has_ended_one_hold(self, asked: Asked) -> bool:
@@ -289,6 +288,7 @@ class JobVerbs:
         """Note what moves no ticket; a death before the record is written is put right like one in a move."""
         self._outcome.open(place.ticket.job_id)
         self._journal.note(place.ticket.job_id, place.ticket.claim, event, **details)
+        self._outcome.keep_up(place)
         self._outcome.close_if_idle(place.ticket.job_id)
 
     def _moved(

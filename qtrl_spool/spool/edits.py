@@ -126,24 +126,29 @@ class Edits:
         """
         return fs.move(edit.taken, edit.decided, durable=self._durable) or fs.exists(edit.decided)
 
-    def end(self, edit: Edit) -> None:
+    def end(self, edit: Edit) -> Place:
         """Put the new ticket where the old one was, unless that is done already; remove the old one.
 
         If there is no new one, and the job is nowhere else, the old one is its last copy: it comes back.
+        Return where the ticket then lies, if nobody has moved it on.
         """
         if self._back(edit.new, edit) or self._is_elsewhere(edit):
             fs.remove(edit.decided)
         elif self._back(edit.decided, edit):
             _log.warning("%s has its old bundle: the new one has gone", edit.ticket.job_id)
+        return self._aim(edit)
 
     def _is_elsewhere(self, edit: Edit) -> bool:
         job_id = edit.ticket.job_id
         return where_seen(self._layout, job_id, durable=self._durable, but=edit) is not None
 
     def _back(self, path: Path, edit: Edit) -> bool:
+        return self._moves.put_in(path, self._aim(edit))
+
+    def _aim(self, edit: Edit) -> Place:
         held = self._layout.held
         folder = held if edit.state is State.HELD else self._moves.queue_folder(edit.ticket.priority)
-        return self._moves.put_in(path, Place(edit.ticket, folder / edit.ticket.name, edit.state))
+        return Place(edit.ticket, folder / edit.ticket.name, edit.state)
 
     def recover(self, note: Callable[[Edit], None]) -> None:
         """Bring every edit to its end, or undo it; `note` is called for each that counts.

@@ -1,7 +1,9 @@
 """A job's home: its events, its status record, its results.
 
 Owns: ``jobs/<date>/<job-id>/``. Events are appended, one file for each claim, so that two hosts
-never append to one file; the status record is the fold of all of them and is replaced whole.
+never append to one file; the status record is the fold of all of them and is replaced whole. It is
+written beside its place first, under a name that follows from the server's: whoever takes a job over removes
+what others have not put in its place yet, so that a server which stood still meanwhile overwrites nothing.
 Called by the server, which alone writes; read by everybody.
 """
 
@@ -9,13 +11,16 @@ from __future__ import annotations
 
 import copy
 import json
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qtrl_spool import fs
+from qtrl_spool.errors import StorageError
 from qtrl_spool.job import State, as_far_as, record_of, utc, with_event, with_progress
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.syncs import Syncs
@@ -130,6 +135,9 @@ class Journal:
         Whether every line is synced.
     clock:
         Returns the time, timezone-aware.
+    answers:
+        Whether the server still answers for a job; if it does not, it does so again from then on, and what
+        others have written meanwhile counts (see `spool.marks`).
     """
 
     def __init__(
@@ -139,11 +147,13 @@ class Journal:
         *,
         durable: fs.Durable = True,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        answers: Callable[[str], bool] = lambda job_id: True,
     ) -> None:
         self._layout = layout
         self._server = server
         self._durable = durable
         self._clock = clock
+        self._answers = answers
         self._records: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._written: set[str] = set()
 
@@ -151,10 +161,10 @@ class Journal:
         """Return the time as records write it, or what it will be `after_s` s later."""
         return utc(self._clock() + timedelta(seconds=after_s))
 
-    def with_syncs(self, syncs: Syncs) -> Journal:
-        """Return this journal with syncs that are made when `syncs` are committed."""
+    def with_syncs(self, syncs: Syncs, answers: Callable[[str], bool]) -> Journal:
+        """Return this journal with syncs that are made when `syncs` are committed, and other `answers`."""
         other = copy.copy(self)
-        other._durable = syncs
+        other._durable, other._answers = syncs, answers
         return other
 
     def open_home(self, job_id: str) -> Path:
@@ -270,9 +280,31 @@ class Journal:
                 break
         return record
 
+    def fence(self, job_id: str) -> None:
+        """Remove what other servers have not put in its place: what they know of a job is old.
+
+        Their right to go on must have been taken away before.
+        """
+        known = {*fs.folders(self._layout.running), *fs.folders(self._layout.accepting)}
+        for server in known - {self._server}:
+            fs.remove(self._beside(job_id, server))
+
+    def _beside(self, job_id: str, server: str) -> Path:
+        return fs.temporary_name(self._layout.status(job_id), zlib.crc32(server.encode()))
+
     def _write(self, job_id: str, record: Mapping[str, Any]) -> dict[str, Any]:
+        path, beside = self._layout.status(job_id), self._beside(job_id, self._server)
         document = dict(record)
-        fs.replace_json(self._layout.status(job_id), document, durable=self._durable)
+        for _ in range(_REWRITES):
+            answers = partial(self._answers, job_id)
+            if fs.replace_if(path, fs.in_json(document), beside, answers, durable=self._durable):
+                break
+            document = self._made(job_id, read_events(self._layout, job_id))
+        else:
+            raise StorageError(
+                f"the record of {job_id} is taken away whenever it is written",
+                hint="does another server serve under this name?",
+            )
         self._keep(job_id, document)
         self._written.add(job_id)
         if State(document["state"]).final:

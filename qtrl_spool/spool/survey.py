@@ -26,12 +26,12 @@ from qtrl_spool.spool.diagnosis import Seen, diagnose
 from qtrl_spool.spool.edits import is_edit, is_edited
 from qtrl_spool.spool.journal import read_status
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.marks import Marks, is_mark
 from qtrl_spool.spool.tickets import Place
 
 _T = TypeVar("_T")
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)
 _EVENTS = re.compile(r"events\.c(\d+)\.jsonl")
-OPEN = ".open"
 
 
 def is_temporary(name: str) -> bool:
@@ -254,8 +254,7 @@ def _is_ticket(path: Path) -> bool:
 
 
 def _belongs_to_server(path: Path) -> bool:
-    is_mark = path.name.endswith(OPEN) and is_id(path.name.removesuffix(OPEN))
-    return is_mark or _is_ticket(path)
+    return is_mark(path.name) or _is_ticket(path)
 
 
 def _is_taken(path: Path) -> bool:
@@ -264,12 +263,8 @@ def _is_taken(path: Path) -> bool:
 
 def marks(layout: Layout) -> dict[str, tuple[str, str]]:
     """Return the marks of open jobs, by path: which server made it, of which job."""
-    return {
-        str(layout.claimed_by(server) / name): (server, name.removesuffix(OPEN))
-        for server in fs.folders(layout.running)
-        for name in fs.names(layout.claimed_by(server))
-        if name.endswith(OPEN) and is_id(name.removesuffix(OPEN))
-    }
+    every = ((server, Marks(layout, server)) for server in fs.folders(layout.running))
+    return {str(each.path(job_id)): (server, job_id) for server, each in every for job_id in each.opened()}
 
 
 def old_temporaries(layout: Layout, *, older_than_s: float, clock_offset_s: float = 0.0) -> list[Path]:

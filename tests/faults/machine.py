@@ -39,6 +39,7 @@ from qtrl_spool.server.recovery import recover, take_over
 from qtrl_spool.spool import servers, tickets
 from qtrl_spool.spool.journal import Journal, claimed_result
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.marks import Marks
 from qtrl_spool.spool.settings import Settings
 from qtrl_spool.spool.tickets import Place, Tickets
 
@@ -97,13 +98,10 @@ class Server:
     def forget(self) -> None:
         """Start anew, without memory."""
         self.claims: dict[str, Place] = {}
-        self.journal = Journal(self.layout, self.name, durable=False)
+        marks = Marks(self.layout, self.name, durable=False)
+        self.journal = Journal(self.layout, self.name, durable=False, answers=marks.open)
         self.moves = Tickets(self.layout, durable=False)
-        self.outcome = self.outcome_of(self.name)
-
-    def outcome_of(self, name: str) -> Outcome:
-        """Return what ends the jobs of a server, perhaps of another one."""
-        return Outcome(self.layout, self.journal, self.moves, name, max_attempts=1000)
+        self.outcome = Outcome(self.layout, self.journal, self.moves, self.name, max_attempts=1000)
 
 
 class Protocol(RuleBasedStateMachine):
@@ -187,6 +185,7 @@ class Protocol(RuleBasedStateMachine):
         copy = self.layout.accepting / f".{ticket.name}"
         fs.write_new(copy, BUNDLE, durable=False)
         fs.move(copy, self.servers[server].moves.queue_folder(priority) / ticket.name, durable=False)
+        self.servers[server].outcome.close(job_id)
         self.jobs[job_id] = Job(number, priority)
 
     @rule(server=SERVER, pick=PICK, fault=FAULT)
@@ -320,7 +319,7 @@ class Protocol(RuleBasedStateMachine):
         if server == dead:
             return
         heir = self.servers[server]
-        take_over(self.layout, heir.outcome_of(dead), dead, server)
+        take_over(self.layout, heir.outcome, dead, server)
         self._given_back(dead)
 
     @rule(dead=st.sets(SERVER), fault=FAULT)

@@ -95,7 +95,7 @@ def judge(root: Path, accepted: Mapping[str, str], seen: Mapping[str, str] | Non
     """
     found = look(root, accepted, seen)
     there = tickets(root)
-    stuck = [f"{job} is {state}, not {wanted}: {_told(there[job])}" for job, wanted in accepted.items()
+    stuck = [f"{job} is {state}, not {wanted}: {_told(there[job])}; {_story(root, job)}" for job, wanted in accepted.items()
              if job in there and (state := status(root, job).get("state")) != wanted]  # fmt: skip
     stuck += [f"{job} waits in {_told(at)}" for job, at in there.items()
               if job not in accepted and not _FINAL.fullmatch(at[0].name)]  # fmt: skip
@@ -121,6 +121,13 @@ def status(root: Path, job: str) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _story(root: Path, job: str) -> str:
+    """Return what was noted of a job, by whom, and what was last written."""
+    lines = (line for log in sorted(_home(root, job).glob("events.c*.jsonl")) for line in log.open())
+    events = ", ".join("{event} by {by} at {at}".format_map(json.loads(line)) for line in lines)
+    return f"{events}; its record is of {status(root, job).get('updated')}"
 
 
 def _commits(root: Path, job: str) -> list[str]:

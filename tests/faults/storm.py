@@ -1,7 +1,8 @@
 """Four servers on one spool that are killed and frozen at random, while a client submits, edits and moves.
 
 A killed server comes back after a while, or the others take over what it left. A frozen one wakes, often
-after its lease, and believes that its job is still its own. At the end all are killed, and one healthy
+after its lease, and believes that its job is still its own; now and then it is killed with the first thing
+that it does. At the end all are killed, and one healthy
 server must bring everything to its end.
 """
 
@@ -33,6 +34,7 @@ from .tally import Tally
 _SERVERS = ("a", "b", "c", "d")
 _MOST_OPEN = 6
 _ASKED = 0.4
+_STRUCK_AWAKING, _AWAKING_S = 0.3, 0.01
 _KILLED, _THAWED = -signal.SIGKILL, -signal.SIGTERM
 
 
@@ -114,6 +116,10 @@ class Storm:
         if member.frozen and member.child is not None:
             os.kill(member.child, signal.SIGCONT)
             member.frozen = False
+            if self.chance.random() < _STRUCK_AWAKING:
+                time.sleep(self.chance.uniform(0, _AWAKING_S))
+                self._kill(member)
+                self.kills += 1
         elif member.child is None:
             serve = _serving(member.root, member.name)
             member.child = forked.fork(serve, self.log)

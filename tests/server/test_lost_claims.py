@@ -12,8 +12,9 @@ from qtrl_spool import Spool
 from qtrl_spool.errors import StorageError
 from qtrl_spool.job import State, Ticket
 from qtrl_spool.server.outcome import Outcome
-from qtrl_spool.spool.journal import PARTIAL, RESULT, Journal, claimed_result, read_status
+from qtrl_spool.spool.journal import PARTIAL, RESULT, Journal, claimed_result
 from qtrl_spool.spool.layout import Layout
+from qtrl_spool.spool.marks import Marks
 from qtrl_spool.spool.tickets import Place, Tickets, find
 
 JOB = "20261123-101530-rabi-k3f9x"
@@ -27,7 +28,8 @@ def layout(spool: Spool) -> Layout:
 
 @pytest.fixture
 def outcome(layout: Layout) -> Outcome:
-    journal, moves = Journal(layout, "lab", durable=False), Tickets(layout, durable=False)
+    marks = Marks(layout, "lab", durable=False)
+    journal, moves = Journal(layout, "lab", durable=False, answers=marks.open), Tickets(layout, durable=False)
     journal.open_home(JOB)
     journal.note(JOB, 0, "accepted", priority=50, name="rabi")
     return Outcome(layout, journal, moves, "lab", max_attempts=5)
@@ -37,11 +39,14 @@ def outcome(layout: Layout) -> Outcome:
 def place(layout: Layout, outcome: Outcome) -> Place:
     """Return the ticket of a job that is claimed, and whose result is written."""
     folder = layout.claimed_by("lab")
-    folder.mkdir()
     outcome.open(JOB)
     (folder / MINE.name).write_bytes(b"ticket")
     (layout.home(JOB) / claimed_result(1)).write_bytes(b"result")
     return Place(MINE, folder / MINE.name, State.RUNNING, "lab")
+
+
+def opened(layout: Layout) -> list[str]:
+    return Marks(layout, "lab").opened()
 
 
 def in_home(layout: Layout, suffix: str) -> list[str]:
@@ -107,7 +112,7 @@ def test_a_result_is_kept_while_the_ticket_is_nowhere_to_be_seen(
     with pytest.raises(StorageError, match=f"ticket of {JOB} is nowhere to be seen"):
         outcome.commit(place)
     assert in_home(layout, ".h5") == ["result.c1.h5"]
-    assert outcome.opened() == [JOB]
+    assert opened(layout) == [JOB]
 
 
 def test_a_result_is_kept_while_the_queue_still_shows_the_ticket_as_it_was_before_the_claim(
@@ -161,7 +166,7 @@ def test_who_steers_a_job_that_is_claimed_at_that_moment_leaves_its_mark(
     assert not outcome.cancel(waiting, "cancelled by ada")
     outcome.close_if_idle(JOB)
 
-    assert outcome.opened() == [JOB] and place.path.exists()
+    assert opened(layout) == [JOB] and place.path.exists()
 
 
 def test_a_job_whose_ticket_somebody_removed_is_let_go_of_after_a_minute_and_keeps_what_it_measured(
@@ -179,28 +184,3 @@ def test_a_job_whose_ticket_somebody_removed_is_let_go_of_after_a_minute_and_kee
 
     assert not outcome.commit(place)
     assert in_home(layout, ".h5") == [claimed_result(1)]
-
-
-def test_who_was_frozen_between_an_event_and_its_record_writes_the_record_of_what_others_did_since(
-    layout: Layout, outcome: Outcome, place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    replace = os.replace
-    others = Outcome(
-        layout, Journal(layout, "other", durable=False), Tickets(layout, durable=False), "other", 5
-    )
-
-    def frozen(source: Path, target: Path) -> None:
-        monkeypatch.setattr(os, "replace", replace)
-        (waiting,) = (layout.queue / "50-normal").iterdir()
-        claimed = layout.claimed_by("other") / Ticket(50, 1, JOB, 2).name
-        claimed.parent.mkdir()
-        waiting.rename(claimed)
-        (layout.home(JOB) / claimed_result(2)).write_bytes(b"another result")
-        assert others.commit(Place(Ticket(50, 1, JOB, 2), claimed, State.RUNNING, "other"))
-        replace(source, target)  # of the record that says `queued`
-
-    monkeypatch.setattr(os, "replace", frozen)
-    assert outcome.requeue(place, "the server was to end")
-
-    assert (read_status(layout, JOB) or {})["state"] == "done"
-    assert outcome.opened() == []

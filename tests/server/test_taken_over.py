@@ -52,7 +52,7 @@ def refuse(code: int = errno.EIO) -> None:
 
 def takes_over(layout: Layout, dead: str, server: str) -> None:
     journal, moves = Journal(layout, server, durable=False), Tickets(layout, durable=False)
-    take_over(layout, Outcome(layout, journal, moves, dead, max_attempts=5), dead, server)
+    take_over(layout, Outcome(layout, journal, moves, server, max_attempts=5), dead, server)
 
 
 class Trace:
