@@ -95,8 +95,11 @@ def judge(root: Path, accepted: Mapping[str, str], seen: Mapping[str, str] | Non
     """
     found = look(root, accepted, seen)
     there = tickets(root)
-    stuck = [f"{job} is {state}, not {wanted}: {_told(there[job])}; {_story(root, job)}" for job, wanted in accepted.items()
-             if job in there and (state := status(root, job).get("state")) != wanted]  # fmt: skip
+    stuck = [
+        f"{job} is {state}, not {wanted}: {_told(there[job])}; {_story(root, job)}"
+        for job, wanted in accepted.items()
+        if job in there and (state := status(root, job).get("state")) != wanted
+    ]
     stuck += [f"{job} waits in {_told(at)}" for job, at in there.items()
               if job not in accepted and not _FINAL.fullmatch(at[0].name)]  # fmt: skip
     stuck += [f"{path.relative_to(root)} was left" for path in root.glob("running/*/*.open")]

@@ -2,8 +2,7 @@
 
 A killed server comes back after a while, or the others take over what it left. A frozen one wakes, often
 after its lease, and believes that its job is still its own; now and then it is killed with the first thing
-that it does. At the end all are killed, and one healthy
-server must bring everything to its end.
+that it does. At the end all are killed, and one healthy server must bring everything to its end.
 """
 
 from __future__ import annotations
