@@ -154,9 +154,9 @@ def test_what_another_server_changes_of_a_waiting_job_is_told_in_time(house: Hou
     for name in ("lab", "other"):
         (house.layout.servers / f"{name}.json").write_text(json.dumps({**beat, "name": name}))
 
-    Journal(house.layout, "other", durable=False).note(job_id, 0, "accepted", user="eve", n_batches=4)
+    Journal(house.layout, "other", durable=False).note(job_id, 0, "edited", name="another", n_batches=4)
 
-    assert house.later()["queued"][0]["user"] == "eve"
+    assert house.later()["queued"][0]["name"] == "another"
 
 
 def test_the_choice_skips_jobs_that_may_not_run_and_rests_when_none_may(house: House) -> None:
