@@ -100,15 +100,13 @@ def write_new(
     mode: int = 0o644,
     meant: Path | None = None,
     is_shared: bool = False,
-    is_new: bool = True,
 ) -> None:
     """Write a file that must not exist yet, and sync its contents (not its name).
 
     `meant` is the name that an error tells, if `path` is only a temporary one; with `is_shared` the file has
-    that mode whatever the umask takes away. If it is not `is_new`, what lies there is overwritten.
+    that mode whatever the umask takes away.
     """
-    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    flags |= os.O_EXCL if is_new else os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     with reporting("write", meant or path):
         descriptor = os.open(path, flags, mode)
         with open(descriptor, "wb") as file:
@@ -170,7 +168,8 @@ def replace_if(
     """
     is_there = False
     try:
-        write_new(beside, data, durable=durable, meant=path, is_new=False)
+        remove(beside)
+        write_new(beside, data, durable=durable, meant=path)
         is_there = may() and _was_put(beside, path, durable)
     finally:
         if not is_there:
@@ -183,8 +182,12 @@ def replace_if(
 
 def _was_put(beside: Path, path: Path, durable: Durable) -> bool:
     if not isinstance(durable, bool):
-        durable.rename(beside, path)
+        durable.rename(beside, path, put=_was_renamed)
         return True
+    return _was_renamed(beside, path)
+
+
+def _was_renamed(beside: Path, path: Path) -> bool:
     with reporting("replace", path):
         try:
             os.replace(beside, path)

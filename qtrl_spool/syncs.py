@@ -40,7 +40,7 @@ class Syncs:
         self._durable = durable
         self._meanwhile = meanwhile
         self._files: list[tuple[int, Path]] = []
-        self._renames: list[tuple[Path, Path]] = []
+        self._renames: list[tuple[Path, Path, Callable[[Path, Path], object]]] = []
         self._folders: dict[Path, None] = {}
 
     def file(self, descriptor: int, path: Path) -> None:
@@ -51,12 +51,14 @@ class Syncs:
             self._sync_files()
         self._files.append((os.dup(descriptor), path))
 
-    def rename(self, temporary: Path, path: Path) -> None:
+    def rename(
+        self, temporary: Path, path: Path, put: Callable[[Path, Path], object] = fs.put_in_place
+    ) -> None:
         """Note a file that is put in its place when what it holds is synced: a name never leads to less."""
         if self._durable:
-            self._renames.append((temporary, path))
+            self._renames.append((temporary, path, put))
         else:
-            fs.put_in_place(temporary, path)
+            put(temporary, path)
 
     def folder(self, folder: Path) -> None:
         """Note a folder in which a name was made, changed or taken away."""
@@ -77,7 +79,8 @@ class Syncs:
         """Sync all that was noted: first what files hold, then their names."""
         self._sync_files()
         while self._renames:
-            fs.put_in_place(*self._renames[0])
+            temporary, path, put = self._renames[0]
+            put(temporary, path)
             del self._renames[0]
         folders, self._folders = list(self._folders), {}
         _for_each(_sync_folder, folders, self._meanwhile)
@@ -86,7 +89,7 @@ class Syncs:
         """Let go of what was noted and not committed."""
         for descriptor, _ in self._files:
             os.close(descriptor)
-        for temporary, _ in self._renames:
+        for temporary, _, _ in self._renames:
             with contextlib.suppress(OSError):
                 temporary.unlink()
         self._files, self._renames, self._folders = [], [], {}

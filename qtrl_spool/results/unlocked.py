@@ -13,7 +13,6 @@ Known limits: HDF5 itself may never come back from a file whose descriptions wer
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from qtrl_spool.errors import NotFoundError, UsageError
 from qtrl_spool.results.opened import check_format
 
 _IN_MEMORY_BYTES = 64 * 1024 * 1024
+_PART_BYTES = 1024 * 1024
 _NO_GOOD = (OSError, RuntimeError, KeyError, ValueError, OverflowError, AttributeError, TypeError)
 """What h5py raises of a file that is not as HDF5 has it, and what follows from what it cannot tell."""
 
@@ -45,10 +45,13 @@ def unlocked_result(path: Path) -> Iterator[Any]:
 
 
 def _copy(path: Path, copy: Any) -> None:
+    into = Path(tempfile.gettempdir())
     with fs.reporting("read", path):
         try:
             with path.open("rb", buffering=0) as file:
-                shutil.copyfileobj(file, copy, 1024 * 1024)
+                while part := file.read(_PART_BYTES):
+                    with fs.reporting(f"copy {path} into", into):
+                        copy.write(part)
         except FileNotFoundError:
             if fs.is_gone(path):
                 raise NotFoundError(f"there is no result file {path}") from None

@@ -12,9 +12,9 @@ which priority. Several are brought to their end together:
 
 Every step can be done twice: a job that was noted as accepted is not checked again, one that has a ticket
 is left alone, once that ticket's folder is synced. Before a drop is gone on with that another server took, or
-this one before it died, the copies of its bundle are removed wherever they lie: whoever was frozen right
-before the rename of one then has nothing to rename. What fails in one drop stops that drop alone, which stays
-where it is and is tried again.
+this one before it died, the copies of its bundle are removed wherever they lie, and so is what others wrote
+beside its record: whoever was frozen right before the rename of one then has nothing to rename. What fails in
+one drop stops that drop alone, which stays where it is and is tried again.
 """
 
 from __future__ import annotations
@@ -230,8 +230,7 @@ class Acceptance:
 
     def _has_ticket(self, job_id: str, *, is_new: bool) -> bool:
         """Return whether a job has a ticket, be it in an editor's hands; it survives a power cut then."""
-        home = self._layout.home(job_id)
-        if fs.is_gone(home) or (is_new and not fs.exists(home)):
+        if is_new and not fs.exists(self._layout.home(job_id)):
             return False
         return where_seen(self._layout, job_id, durable=self._durable) is not None
 
@@ -305,8 +304,6 @@ class Acceptance:
         problems = getattr(problem, "problems", (problem,))
         self._open_home(taken.job_id)
         target = self._resting_place(path, f"{taken.job_id}~{taken.name}")
-        text = harmless(rejection(taken, problems)).encode()
-        fs.replace(self._layout.rejected / f"{taken.job_id}.txt", text, durable=self._syncs)
         if read_status(self._layout, taken.job_id) is None:
             self._journal.note(
                 taken.job_id,
@@ -318,6 +315,8 @@ class Acceptance:
                 error=problem.record(),
                 rejected=str(target.relative_to(self._layout.root)),
             )
+        text = harmless(rejection(taken, problems)).encode()
+        fs.replace(self._layout.rejected / f"{taken.job_id}.txt", text, durable=self._syncs)
         said = f"rejected {taken.name}: {problem}"
         return _Ending(taken.job_id, path, target, None, lambda: _log.warning("%s", said))
 

@@ -37,7 +37,7 @@ from qtrl_spool.server.instrument import lock_of
 from qtrl_spool.server.intake import Intake
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.pipeline import Pipeline
-from qtrl_spool.server.recovery import DIED, Watch, recover, silent, take_over
+from qtrl_spool.server.recovery import DIED, Rounds, Watch, recover, silent, take_over
 from qtrl_spool.server.roll import Choice, Roll
 from qtrl_spool.server.stage import Reports
 from qtrl_spool.server.standby import Charge, Me, has_work, in_charge
@@ -159,8 +159,8 @@ class Server:
             self._outcome,
             self.name,
             self._store,
-            self._cancel_running,
-            self._park_running,
+            lambda job_id, why, at_once: self._pipeline.cancel(job_id, why, at_once),
+            lambda job_id, why, note: self._pipeline.park(job_id, why, note),
             self._wake.was_renamed,
         )
         self._pipeline = Pipeline(
@@ -177,6 +177,7 @@ class Server:
             self._intake.next_order,
         )
         self._outcome.in_hands = self._pipeline.has
+        self._rounds = Rounds(self._outcome, self._pipeline.has, self._pipeline.aside.tried)
 
     # ------------------------------------------------------------ life
 
@@ -316,6 +317,7 @@ class Server:
             self._answer_requests,
             self._refresh_config,
             self._take_over_dead,
+            self._rounds,
             self._look_at_clock,
             self._pipeline.step,
             self._write_heartbeat,
@@ -391,6 +393,7 @@ class Server:
                 _log.error("storage trouble, trying again: %s", each)
         if self._troubles and not troubles:
             _log.info("the storage works again")
+            self._rounds.hurry()
         self._told = {*self._told, *troubles} if troubles else set()
         self._troubles = troubles
 
@@ -413,12 +416,6 @@ class Server:
             is_late = time.monotonic() - self._stop_asked_at > _STOP_GRACE_S
             self._pipeline.stop(at_once=is_late or self._stops > 1)
 
-    def _park_running(self, job_id: str, why: str, note: Callable[[], object]) -> bool:
-        return self._pipeline.park(job_id, why, note)
-
-    def _cancel_running(self, job_id: str, why: str, at_once: bool) -> None:
-        self._pipeline.cancel(job_id, why, at_once)
-
     def _refresh_config(self) -> None:
         refused = self._store.refresh(now=self._journal.now())
         if refused and refused != self._config_refused:
@@ -437,7 +434,7 @@ class Server:
             if each not in before:
                 _log.error("left aside, and tried again: %s", each)
         self._dying &= set(dead)
-        do_all([self._outcome.settle_inherited, *(partial(self._take_over, each, what) for each in dead)])
+        do_all([partial(self._take_over, each, what) for each in dead])
 
     def _take_over(self, dead: str, what: str = DIED) -> None:
         if dead not in self._dying:

@@ -7,33 +7,27 @@ are never compared. Everything here can be done twice.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TypeAlias
 
 from qtrl_spool import fs
 from qtrl_spool.errors import StorageError
-from qtrl_spool.server.outcome import Outcome, is_editing
-from qtrl_spool.server.telling import do_all
+from qtrl_spool.server.outcome import Outcome
+from qtrl_spool.server.telling import Tried, at_once, do_all
 from qtrl_spool.spool.accepting import REQUEST, parse_taken
+from qtrl_spool.spool.edits import is_editing
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.marks import Marks
 from qtrl_spool.spool.servers import heard, last_signs
 from qtrl_spool.spool.tickets import running
 
 _BLIND_S = 5.0
+_ROUND_S = 5.0
 
 _STRAY = "it lay among the claimed jobs, and nobody ran it"
 
 DIED = "died"
-
-Tried: TypeAlias = "Callable[[str, Callable[[], object]], object]"
-"""Does something about a job, by its id; or leaves it for later."""
-
-
-def at_once(job_id: str, act: Callable[[], object]) -> object:
-    """Do something about a job, whatever comes of it."""
-    return act()
 
 
 def recover(
@@ -59,21 +53,45 @@ def recover(
     StorageError
         If the storage failed for one job; the others are given back all the same.
     """
-    settle = partial(_settle, layout, outcome, server, ours)
-    do_all([partial(give_back, layout, outcome, server, ours, tried, _why(server, DIED)), settle])
+    give = partial(give_back, layout, outcome, server, ours, tried, _why(server, DIED))
+    do_all([give, partial(outcome.settle_all, ours, tried)])
+
+
+class Rounds:
+    """Settles, every few seconds, what trouble left of the jobs that a living server moved.
+
+    Parameters
+    ----------
+    outcome, ours, tried:
+        As for `recover`.
+    clock:
+        Tells monotonic time, s.
+    """
+
+    def __init__(
+        self,
+        outcome: Outcome,
+        ours: Callable[[str], bool],
+        tried: Tried,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settle = partial(outcome.settle_all, ours, tried)
+        self._clock = clock
+        self._next_at = clock()
+
+    def hurry(self) -> None:
+        """Go round with the next call: the storage works again."""
+        self._next_at = self._clock()
+
+    def __call__(self) -> None:
+        """Go round, if it is time."""
+        if self._clock() >= self._next_at:
+            self._next_at = self._clock() + _ROUND_S
+            self._settle()
 
 
 def _why(server: str, what: str) -> str:
     return f"server {server!r} {what} while it ran the job"
-
-
-def _settle(layout: Layout, outcome: Outcome, server: str, ours: Callable[[str], bool]) -> None:
-    claimed = _claimed(layout, server)
-    outcome.settle_all(lambda job_id: job_id in claimed or ours(job_id))
-
-
-def _claimed(layout: Layout, server: str) -> set[str]:
-    return {place.ticket.job_id for place in running(layout, server)}
 
 
 def give_back(
@@ -184,12 +202,13 @@ def take_over(
         The first thing that the storage refused; what else lay there is taken all the same.
     """
     give = partial(give_back, layout, outcome, dead, lambda job_id: False, tried, _why(dead, what))
-    inherit = partial(_inherit, layout, outcome, dead)
+    inherit = partial(_inherit, layout, outcome, dead, tried)
     do_all([give, inherit, partial(_take_drops, layout, outcome, dead, server)])
 
 
-def _inherit(layout: Layout, outcome: Outcome, dead: str) -> None:
-    outcome.inherit(dead, but=_claimed(layout, dead))
+def _inherit(layout: Layout, outcome: Outcome, dead: str, tried: Tried) -> None:
+    claimed = {place.ticket.job_id for place in running(layout, dead)}
+    outcome.inherit(dead, but=claimed, tried=tried)
 
 
 def _take_drops(layout: Layout, outcome: Outcome, dead: str, server: str) -> None:

@@ -10,9 +10,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TypeAlias
 
 from qtrl_spool.errors import StorageError
 from qtrl_spool.server.orders import Report
+
+Tried: TypeAlias = "Callable[[str, Callable[[], object]], object]"
+"""Does something about a job, by its id; or leaves it for later."""
+
+
+def at_once(job_id: str, act: Callable[[], object]) -> object:
+    """Do something about a job, whatever comes of it."""
+    return act()
 
 
 def do_all(actions: Iterable[Callable[[], object]]) -> None:

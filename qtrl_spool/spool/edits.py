@@ -209,6 +209,11 @@ def left(folder: Path) -> Iterator[Edit]:
     yield from found.values()
 
 
+def is_editing(layout: Layout, server: str) -> bool:
+    """Return whether a server left an edit half done."""
+    return any(True for _ in left(layout.accepting_by(server)))
+
+
 def is_edit(name: str) -> bool:
     """Return whether a file in ``accepting/<server>/`` belongs to an edit."""
     return _NAME.fullmatch(name) is not None

@@ -33,6 +33,7 @@ class Marks:
     """
 
     def __init__(self, layout: Layout, server: str, *, durable: bool = True) -> None:
+        self.server = server
         self._folder = layout.claimed_by(server)
         self._durable = durable
 

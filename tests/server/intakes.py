@@ -27,6 +27,7 @@ def intake_of(
     index: Index | None = None,
     meanwhile: Callable[[], None] = lambda: None,
     server: str = "lab",
+    settle: Callable[[str], None] = lambda job_id: None,
 ) -> Intake:
     settings = read_settings(layout.mark)
     store = ConfigStore(layout.config)
@@ -34,7 +35,7 @@ def intake_of(
     journal = Journal(layout, server, durable=settings.durable)
     index = index or Index(layout)
     default, was_renamed = (lambda _: store.current()), (lambda _: renamed)
-    return Intake(layout, settings, journal, server, default, was_renamed, index, meanwhile)
+    return Intake(layout, settings, journal, server, default, was_renamed, index, meanwhile, settle)
 
 
 def drop(layout: Layout, name: str, text: str = TEXT, box: str = "50-normal") -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,22 @@ def test_a_server_that_sleeps_between_its_look_at_a_drop_and_its_rename_makes_no
     assert not to_come
     assert len(queued(layout)) == 2
     assert fs.names(layout.accepting_by("a")) == fs.names(layout.accepting_by("b")) == []
+
+
+def test_a_drop_whose_job_has_a_ticket_and_no_home_is_not_queued_again(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = layout.accepting_by("lab") / f"50~{JOB}~a.json"
+    taken.parent.mkdir()
+    taken.write_text(TEXT)
+    before(monkeypatch, "unlink", taken.name, refuse)
+    with pytest.raises(StorageError):
+        intake_of(layout).scan()
+    shutil.rmtree(layout.home(JOB))
+
+    intake_of(layout).scan()
+
+    assert queued(layout) == [JOB] and fs.names(layout.accepting_by("lab")) == []
 
 
 def test_a_drop_that_cannot_be_taken_over_does_not_keep_the_others(
