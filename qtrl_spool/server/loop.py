@@ -119,6 +119,7 @@ class Server:
         self._outcome = Outcome(layout, self._journal, self._moves, name, self.settings.max_attempts)
         self._store = ConfigStore(layout.config, durable=durable)
         self._wake = Wake()
+        self._choice = Choice(self._index, self._roll)
         self._experience = Experience(layout, name)
         self._watch = Watch(layout, name, self.settings.lease_s)
         self._make_rooms(make_backend)
@@ -170,7 +171,7 @@ class Server:
             self._moves,
             self._outcome,
             self._store,
-            Choice(self._index, self._roll),
+            self._choice,
             Names(self.name, self.instrument, self._backend_name),
             make_backend,
             Reports(self._wake.set, self._experience.hear),
@@ -238,11 +239,11 @@ class Server:
         self._pipeline.end(timeout=_STOP_GRACE_S)
         try:
             self._need_spool()
-            end_drain(self.layout, self.name)
-            self._write_heartbeat(stopped=True)
-            self._write_snapshot(at_once=True)
+            self._rounds.hurry()
+            told = partial(self._write_heartbeat, stopped=True), partial(self._write_snapshot, at_once=True)
+            do_all([self._rounds, partial(end_drain, self.layout, self.name), *told])
         except StorageError as error:
-            _log.warning("could not say that this server ended: %s", error)
+            _log.warning("could not write all that is to be written at the end: %s", error)
 
     def _is_superfluous(self) -> bool:
         """Return whether a server that stands by may end."""
@@ -327,7 +328,7 @@ class Server:
         self._note_trouble(self._carry_out(stages))
         unsettled = self._steering.recheck_after_s is not None
         unsettled |= not self._closing and self._intake.recheck_after_s is not None
-        self._busy = self._moved or unsettled or self._pipeline.is_waiting
+        self._busy = self._moved or unsettled or self._pipeline.is_waiting or not self._choice.has_none
 
     def _carry_out(self, stages: Iterable[Callable[[], object]]) -> list[str]:
         """Carry stages out, one after another, and return what the storage refused to them.

@@ -206,6 +206,12 @@ class Choice:
         self._clock = clock
         self._found_none: object = None
         self._again_at = 0.0
+        self._is_resting = False
+
+    @property
+    def has_none(self) -> bool:
+        """Whether the last look, at what is in the queue now, found nothing; False if it rested instead."""
+        return not self._is_resting and self._found_none == (self._index.version, self._roll.version)
 
     def next(
         self,
@@ -223,7 +229,9 @@ class Choice:
         """
         self._index.look()
         began = self._clock()
-        if began < self._again_at and self._found_none == (self._index.version, self._roll.version):
+        is_same = self._found_none == (self._index.version, self._roll.version)
+        self._is_resting = is_same and began < self._again_at
+        if self._is_resting:
             return None
         served = cache(serves)
         for place, job in self._roll.entries(self._index.queued):

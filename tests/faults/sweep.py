@@ -131,6 +131,8 @@ def _struck(root: Path, log: Path, fault: Fault, ends: Ends, wire: Wire, calls: 
         return [f"it fell over: {said[-1500:]}"]
     if how == forked.GAVE_UP and " serves " in said:
         return [f"it gave up in the middle of its work: {said[-800:]}"]
+    if how == 0 and ends.drain and ends.client is None and (left := broken(root, ends).faults):
+        return [f"it ended well and left something to the next start: {left}: {said[-800:]}"]
     return []
 
 

@@ -170,8 +170,10 @@ def test_the_choice_skips_jobs_that_may_not_run_and_rests_when_none_may(house: H
 
     house.clock.step = 0.01
     assert choice.next(here) is None
+    looked = choice.has_none
     assert choice.next(here) is None
     assert len(asked) == 1
+    assert looked and not choice.has_none  # while it rests it does not know: a drain waits for its look
 
     wanted = house.add(2)
     house.clock.now += 5
