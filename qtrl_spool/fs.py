@@ -168,8 +168,7 @@ def replace_if(
     """
     is_there = False
     try:
-        remove(beside)
-        write_new(beside, data, durable=durable, meant=path)
+        _write_anew(beside, data, durable, path)
         is_there = may() and _was_put(beside, path, durable)
     finally:
         if not is_there:
@@ -178,6 +177,16 @@ def replace_if(
     if is_there:
         _sync_names(durable, path.parent)
     return is_there
+
+
+def _write_anew(beside: Path, data: bytes, durable: Durable, meant: Path) -> None:
+    try:
+        write_new(beside, data, durable=durable, meant=meant)
+    except StorageError as error:
+        if not isinstance(error.__cause__, FileExistsError):
+            raise
+        remove(beside)
+        write_new(beside, data, durable=durable, meant=meant)
 
 
 def _was_put(beside: Path, path: Path, durable: Durable) -> bool:

@@ -4,7 +4,7 @@ The event ``editing`` says beforehand what is meant, ``edited`` afterwards that 
 between is brought to its end from the files that it left (see ``spool.edits``) and from that event.
 Either an edit or a claim gets the ticket, and whoever asked is told which.
 
-Called by ``verbs``; what a death left is put right by `Outcome.settle_edits`. Fails: as acceptance does for
+Called by ``verbs``; what a death left is put right by `Settling.settle_edits`. Fails: as acceptance does for
 what cannot be; `MovedOnError` if the ticket was moved in the same moment.
 """
 
@@ -23,7 +23,7 @@ from qtrl_spool.server.after import check_after
 from qtrl_spool.server.asking import Asked, MovedOnError
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.spool.edits import Edits
-from qtrl_spool.spool.journal import Journal, read_events
+from qtrl_spool.spool.journal import Journal
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.tickets import Place, Tickets
 
@@ -63,8 +63,6 @@ class Editing:
     def edit(self, place: Place, asked: Asked) -> str:
         """Replace the bundle of a job that waits; return the answer in words."""
         job_id = place.ticket.job_id
-        if asked.again and self._counts(asked):
-            return f"{job_id} is edited"
         self._check_fresh(place)
         data = fs.read(place.path)
         if data is None:
@@ -128,11 +126,6 @@ class Editing:
         self._outcome.note_edit(edit)
         self._outcome.keep_up(self._edits.end(edit))
         self._outcome.close_if_idle(job_id)
-
-    def _counts(self, asked: Asked) -> bool:
-        """Whether this very request was carried out before a death."""
-        events = read_events(self._layout, asked.about)
-        return any(each["event"] == "edited" and each.get("request") == asked.id for each in events)
 
 
 def _check_base(base: object, data: bytes, job_id: str) -> None:

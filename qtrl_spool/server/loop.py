@@ -239,9 +239,8 @@ class Server:
         self._pipeline.end(timeout=_STOP_GRACE_S)
         try:
             self._need_spool()
-            self._rounds.hurry()
             told = partial(self._write_heartbeat, stopped=True), partial(self._write_snapshot, at_once=True)
-            do_all([self._rounds, partial(end_drain, self.layout, self.name), *told])
+            do_all([self._rounds.end, partial(end_drain, self.layout, self.name), *told])
         except StorageError as error:
             _log.warning("could not write all that is to be written at the end: %s", error)
 
@@ -388,7 +387,7 @@ class Server:
     def _note_trouble(self, troubles: list[str]) -> None:
         """Say once what is wrong with the storage, and once that it is right again."""
         unwritten = self._pipeline.trouble if self._pipeline.is_stuck else None
-        troubles += [unwritten] if unwritten is not None and unwritten not in troubles else []
+        troubles = list(dict.fromkeys([*troubles, *([] if unwritten is None else [unwritten])]))
         for each in troubles:
             if each not in self._told:
                 _log.error("storage trouble, trying again: %s", each)

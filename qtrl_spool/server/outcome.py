@@ -247,7 +247,8 @@ class Outcome(Settling):
             return False
         is_ours = there.state is State.DONE and there.ticket.claim == claim
         if not is_ours:
-            _log.warning("%s is no longer ours: nothing was published", job_id)
+            if there.state.final or there.ticket.claim != claim:
+                _log.warning("%s is no longer ours: nothing was published", job_id)
             home = self._layout.home(job_id)
             fs.remove(home / claimed_result(claim))
             if fs.exists(home / RESULT):

@@ -247,7 +247,7 @@ class Pipeline:
         if self._slot.order is not None and not self._choosing.is_still(self._slot.order, best):
             order = self._slot.take_back()
             if order is not None:
-                self._outcome.close(order.job_id)
+                self._outcome.let_go(order.waiting)
         if self._slot.order is None and best is not None and len(self._written) < _MOST_FINISHING:
             self._consider(best)
         now, ready = self._now, self._slot.ready
@@ -395,7 +395,7 @@ class Pipeline:
     def _note_health(self, report: orders.Unwell | orders.Well | orders.Connected) -> None:
         self._health.note(report)
         if isinstance(report, orders.Unwell) and report.ready is not None:
-            self._outcome.close(report.ready.order.job_id)
+            self._outcome.let_go(report.ready.order.waiting)
 
     def _drop_unfit(self, report: orders.Unfit) -> None:
         if report.order is self._slot.order:
@@ -412,7 +412,7 @@ class Pipeline:
             self.trouble = str(trouble)
             self._again_at = time.monotonic() + _LOOK_AGAIN_S
         is_claimed = fs.exists(order.place.path)
-        if is_claimed or trouble is None or not fs.exists(order.waiting.path):
+        if is_claimed or not fs.exists(order.waiting.path):
             self._moves.settle(order.waiting, order.place if is_claimed else None)
         if self._order_of(order.job_id) is not None:
             return  # it is under way once more
@@ -420,7 +420,7 @@ class Pipeline:
         if is_claimed:
             self._outcome.unclaim(order.place)
         else:
-            self._outcome.close(order.job_id)
+            self._outcome.let_go(order.waiting)
 
     def _note_begun(self, report: orders.Begun) -> None:
         order = report.order

@@ -15,7 +15,7 @@ from qtrl_spool import fs
 from qtrl_spool.errors import StorageError
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.telling import Tried, at_once, do_all
-from qtrl_spool.spool.accepting import REQUEST, parse_taken
+from qtrl_spool.spool.accepting import is_taken, parse_taken
 from qtrl_spool.spool.edits import is_editing
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.marks import Marks
@@ -75,7 +75,8 @@ class Rounds:
         tried: Tried,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settle = partial(outcome.settle_all, ours, tried)
+        self._settle = partial(outcome.settle_all, ours)
+        self._tried = tried
         self._clock = clock
         self._next_at = clock()
 
@@ -84,10 +85,14 @@ class Rounds:
         self._next_at = self._clock()
 
     def __call__(self) -> None:
-        """Go round, if it is time."""
+        """Go round, if it is time; what is refused of one record rests for itself, whatever its job does."""
         if self._clock() >= self._next_at:
             self._next_at = self._clock() + _ROUND_S
-            self._settle()
+            self._settle(lambda job_id, act: self._tried(f"the record of {job_id}", act))
+
+    def end(self) -> None:
+        """Go round for the last time, whatever rests."""
+        self._settle()
 
 
 def _why(server: str, what: str) -> str:
@@ -218,8 +223,3 @@ def _take_drops(layout: Layout, outcome: Outcome, dead: str, server: str) -> Non
     is_settled = not is_editing(layout, dead)
     names = [each for each in fs.names(source) if parse_taken(each) or (is_settled and is_taken(each))]
     do_all(partial(fs.move, source / name, mine / name, durable=durable) for name in names)
-
-
-def is_taken(name: str) -> bool:
-    """Return whether a file in ``accepting/<server>/`` is a drop or a request that the server took."""
-    return parse_taken(name) is not None or name.startswith(REQUEST)

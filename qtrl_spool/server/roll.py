@@ -236,6 +236,7 @@ class Choice:
         served = cache(serves)
         for place, job in self._roll.entries(self._index.queued):
             if served(job.instrument) and may_run(place, job.facts):
+                self._found_none = None
                 return place
         self._found_none = (self._index.version, self._roll.version)
         self._again_at = self._clock() + _REST * (self._clock() - began)

@@ -179,9 +179,21 @@ class Settling:
         StorageError
             If it moves on and on, is in somebody's hands, or a listing is stale.
         """
-        told = self._journal.record(place.ticket.job_id)["state"]
-        if not _agree(told, place.state) or not fs.exists(place.path):
+        if not self._is_told(place):
             self.settle_seen(place.ticket.job_id)
+
+    def _is_told(self, place: Place) -> bool:
+        """Return whether a ticket lies where it was put, and what was noted of the job tells so."""
+        self._journal.forget(place.ticket.job_id)
+        told = self._journal.record(place.ticket.job_id)["state"]
+        return _agree(told, place.state) and fs.exists(place.path)
+
+    def let_go(self, waiting: Place) -> None:
+        """Take the mark away of a job of which nothing was begun; what trouble left of it is settled."""
+        if self._is_told(waiting):
+            self.close(waiting.ticket.job_id)
+        else:
+            self.settle_if_known(waiting.ticket.job_id)
 
     def settle_seen(self, job_id: str) -> None:
         """Settle a job whose ticket was seen a moment ago: one that is not to be seen is looked for again."""
@@ -234,8 +246,7 @@ class Settling:
     def settle_all(self, but: Callable[[str], bool], tried: Tried = at_once) -> None:
         """Settle what this server, or one of its name that died, left open, `but` some jobs."""
         open_ = [job_id for job_id in self._marks.opened() if not but(job_id)]
-        alone = (partial(tried, job_id, partial(self._settle_alone, job_id, self._marks)) for job_id in open_)
-        do_all([self.settle_edits, *alone])
+        do_all(partial(tried, each, partial(self._settle_alone, each, self._marks)) for each in open_)
 
     def inherit(self, dead: str, but: Container[str] = (), tried: Tried = at_once) -> None:
         """Settle what another server left open, `but` some jobs; from now on this one answers for it.

@@ -32,6 +32,8 @@ from qtrl_spool.errors import ServerNameTakenError, StorageError, UsageError
 from qtrl_spool.job import utc
 from qtrl_spool.server.instrument import InstrumentLock, told
 from qtrl_spool.spool import servers, tickets
+from qtrl_spool.spool.accepting import is_taken
+from qtrl_spool.spool.edits import is_edit
 from qtrl_spool.spool.find import arriving
 from qtrl_spool.spool.layout import Layout
 
@@ -277,7 +279,6 @@ def clear_gone(layout: Layout) -> None:
 
 def has_work(layout: Layout) -> bool:
     """Return whether anything is arriving, waiting or running: a draining standby ends when nothing is."""
-    accepting = (
-        fs.names(layout.accepting_by(each)) for each in fs.folders(layout.accepting) if each[0] != "."
-    )
-    return bool(tickets.queued(layout) or tickets.running(layout) or arriving(layout) or any(accepting))
+    folders = (layout.accepting_by(each) for each in fs.folders(layout.accepting) if each[0] != ".")
+    taken = (is_taken(name) or is_edit(name) for folder in folders for name in fs.names(folder))
+    return bool(tickets.queued(layout) or tickets.running(layout) or arriving(layout) or any(taken))

@@ -113,9 +113,9 @@ class Steering:
         StorageError
             If the storage failed for one of them; the others are answered all the same.
         """
-        self._outcome.settle_edits()
-        self._clear_answered()
         troubles: list[StorageError] = []
+        _tried(self._outcome.settle_edits, troubles)
+        self._clear_answered()
         n_answered = sum(self._tried_anew(name, troubles) for name in fs.names(self._folder))
         found = requests.pending(self._layout)
         self._box.begin(self._layout.requests / name for name in found)
@@ -278,10 +278,10 @@ class Steering:
         return {"message": message, "version": new.version}
 
 
-def _tried(do: Callable[[], bool], troubles: list[StorageError]) -> bool:
+def _tried(do: Callable[[], bool | None], troubles: list[StorageError]) -> bool:
     """Do something with one request; trouble of the storage is added to `troubles` and stops no other one."""
     try:
-        return do()
+        return bool(do())
     except StorageError as trouble:
         troubles.append(trouble)
         return False

@@ -26,6 +26,8 @@ from qtrl_spool.spool.orders import Order, between
 from qtrl_spool.spool.tickets import Place, Tickets, find, held, queued, running, turn
 
 WAITING = (State.QUEUED, State.PAUSED)
+_PARTICIPLES = {"move": "moved", "edit": "edited"}
+"""The verbs whose event names the request, by which it is known that they were carried out."""
 
 
 class JobVerbs:
@@ -71,6 +73,8 @@ class JobVerbs:
     def carry_out(self, asked: Asked) -> str:
         """Do what is asked and return the answer in words."""
         place = self._place(asked)
+        if asked.again and self._was_carried_out(asked):
+            return f"{asked.about} is {_PARTICIPLES[asked.verb]}"
         return {
             "cancel": self._cancel,
             "hold": self._hold,
@@ -78,6 +82,14 @@ class JobVerbs:
             "move": self._move,
             "edit": self._edit,
         }[asked.verb](place, asked)
+
+    def _was_carried_out(self, asked: Asked) -> bool:
+        """Whether this very request moved or edited a job, and a death or trouble kept it from an answer."""
+        if asked.verb not in _PARTICIPLES:
+            return False
+        events = read_events(self._layout, asked.about)
+        wanted = _PARTICIPLES[asked.verb], asked.id
+        return any((each["event"], each.get("request")) == wanted for each in events)
 
     def _place(self, asked: Asked, job_id: str | None = None) -> Place:
         """Return where a job's ticket lies, the one that is asked about if no other, if they may steer it."""
@@ -197,10 +209,11 @@ class JobVerbs:
             return f"{job_id} is still {said_of(left)}"
         self._outcome.open(job_id)
         self._journal.note(job_id, place.ticket.claim, "released", **note)
-        is_ours = self._moves.enqueue(place) is not None
-        if not is_ours:
+        moved = self._moves.enqueue(place)
+        if moved is None:
             self._outcome.settle_if_known(job_id)
             raise MovedOnError(job_id)
+        self._outcome.keep_up(moved)
         self._outcome.close_if_idle(job_id)
         return f"{job_id} is released"
 

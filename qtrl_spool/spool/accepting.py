@@ -78,3 +78,8 @@ def parse_taken_request(file_name: str) -> str | None:
     """Return the name of a request that a server has taken, or None if it is none."""
     match = _TAKEN_REQUEST.fullmatch(file_name)
     return None if match is None else match["name"]
+
+
+def is_taken(name: str) -> bool:
+    """Return whether a file in ``accepting/<server>/`` is a drop or a request that the server took."""
+    return parse_taken(name) is not None or name.startswith(REQUEST)

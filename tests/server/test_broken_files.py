@@ -245,6 +245,25 @@ def test_a_retry_is_counted_once_however_often_its_record_cannot_be_written(
     assert [event["event"] for event in job.log()].count("error") == 1
 
 
+def test_a_drain_runs_the_job_that_stood_ready_behind_one_that_failed(
+    spool: Spool, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = tmp_path / "go"
+    site = str(install_rig(tmp_path / "site", _FAILING_ONCE))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([site, os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("RIG_GO", str(go))
+    first, second = (spool.submit(pi_no_pi(0), **quick()) for _ in range(2))
+    server = serve("--backend", "rig", "--drain")
+    until(lambda: first.status()["phase"] == "acquiring")
+    since = time.monotonic()
+
+    until(lambda: time.monotonic() > since + 3)  # the queue is looked at again only when its folder changes
+    go.touch()
+
+    assert server.process.wait(60) == 0
+    assert (first.state, second.state) == ("failed", "done")
+
+
 def test_a_start_that_could_not_be_synced_is_no_attempt(
     spool: Spool, serve: Serve, breaking: Breaking
 ) -> None:
@@ -258,18 +277,21 @@ def test_a_start_that_could_not_be_synced_is_no_attempt(
     assert [event["event"] for event in job.log()].count("started") == 1
 
 
-def test_an_edit_that_cannot_be_decided_is_tried_ever_more_rarely(spool: Spool, breaking: Breaking) -> None:
+def test_an_edit_that_cannot_be_decided_is_tried_ever_more_rarely_and_keeps_no_other_request(
+    spool: Spool, breaking: Breaking
+) -> None:
     server = breaking(refuses=r"^rename accepting/lab/edit~.* accepting/lab/edited~")
-    job = spool.submit(pi_no_pi(0), **quick(hold=True))
-    until(lambda: job.state == "held")
+    job, other = (spool.submit(pi_no_pi(0), **quick(hold=True)) for _ in range(2))
+    until(lambda: job.state == other.state == "held")
 
     requests.send(Layout.of(spool.path), {"edit": job.id, "manifest": {"n_reps": 7}}, "edit.yaml")
     until(lambda: server.hits() >= 1)
     began = time.monotonic()
     until(lambda: server.hits() >= 4)
     took_s = time.monotonic() - began
+    cancelled = other.cancel()
     server.refuse("")
 
     answer = until(lambda: requests.answer(Layout.of(spool.path), "edit.yaml"))
     assert answer["ok"] and job.bundle().manifest.n_reps == 7
-    assert took_s > 2.5
+    assert took_s > 2.5 and cancelled

@@ -11,16 +11,23 @@ import pytest
 from qtrl_spool import Job, Spool
 from qtrl_spool.errors import WaitTimeoutError
 from qtrl_spool.experiments import pi_no_pi
+from qtrl_spool.host import is_frozen
 from qtrl_spool.job import utc
 from qtrl_spool.spool.layout import Layout
 
-from .support import Serve, command, quick, slow, until
+from .support import Serve, ServerProcess, command, quick, slow, until
 
 
 def started(spool: Spool) -> Job:
     job = spool.submit(pi_no_pi(0), **slow())
     until(lambda: job.status()["progress"].get("batch"))
     return job
+
+
+def freeze(server: ServerProcess) -> None:
+    """Stop a server, and wait until all of it stands: it may be in the midst of a write."""
+    server.process.send_signal(signal.SIGSTOP)
+    until(lambda: is_frozen(server.process.pid))
 
 
 def test_a_job_whose_server_was_killed_says_so_at_once(spool: Spool, serve: Serve) -> None:
@@ -80,7 +87,7 @@ def test_of_a_frozen_server_no_time_is_told_but_that_it_is_not_heard_of(spool: S
     server = serve()
     job = started(spool)
     until(lambda: job.status()["progress"].get("remaining_s"))
-    server.process.send_signal(signal.SIGSTOP)
+    freeze(server)
     beating(spool, 16)
 
     record = job.status()
@@ -98,7 +105,7 @@ def test_what_waits_behind_a_frozen_server_is_not_foretold(spool: Spool, serve: 
     started(spool)
     waits = spool.submit(pi_no_pi(0), **quick())
     until(lambda: waits.status()["eta_start"])
-    server.process.send_signal(signal.SIGSTOP)
+    freeze(server)
     beating(spool, 16)
 
     assert waits.status()["eta_start"] is None
@@ -110,7 +117,7 @@ def test_a_server_of_another_host_may_be_silent_for_as_long_as_a_share_keeps_wha
     server = serve()
     job = started(spool)
     until(lambda: job.status()["progress"].get("remaining_s"))
-    server.process.send_signal(signal.SIGSTOP)
+    freeze(server)
     beating(spool, 25, host="elsewhere")
     assert job.status()["reason"] is None
 
@@ -122,7 +129,7 @@ def test_an_end_that_should_have_been_long_ago_is_told_no_more(spool: Spool, ser
     server = serve()
     job = started(spool)
     until(lambda: job.status()["progress"].get("remaining_s"))
-    server.process.send_signal(signal.SIGSTOP)
+    freeze(server)
     path = Layout.of(spool.path).snapshot
     told = json.loads(path.read_text())
     past = utc(datetime.now(UTC) - timedelta(seconds=10))

@@ -199,6 +199,7 @@ def test_a_standby_that_is_told_to_end_does(spool: Spool, serve: Serve) -> None:
 
 def test_a_draining_standby_ends_when_nothing_is_left_to_do(spool: Spool, serve: Serve) -> None:
     serve(*FRIDGE, name="lab-a").ready()
+    (spool.path / "accepting/lab-a/.left~50~20261123-101530-rabi-k3f9x~a.json").touch()  # it stays for ever
 
     second = serve(*FRIDGE, "--drain", name="lab-b")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +13,16 @@ from typing import Any
 import pytest
 
 from qtrl_spool import Spool, fs
-from qtrl_spool.errors import StorageError
+from qtrl_spool.bundle import Limits
+from qtrl_spool.errors import StorageError, UsageError
 from qtrl_spool.job import State, Ticket
 from qtrl_spool.server import settling
 from qtrl_spool.server.aside import Aside
+from qtrl_spool.server.asking import Asked
+from qtrl_spool.server.editing import Editing
 from qtrl_spool.server.outcome import Outcome
 from qtrl_spool.server.recovery import Rounds, take_over
+from qtrl_spool.server.verbs import JobVerbs
 from qtrl_spool.spool.edits import Edit, Edits
 from qtrl_spool.spool.journal import Journal, claimed_result, read_events, read_status
 from qtrl_spool.spool.layout import Layout
@@ -380,6 +386,73 @@ def test_an_event_that_came_too_late_is_corrected_with_the_next_move(
     other.outcome.keep_up(held)
 
     assert (was, state(layout)) == ("queued", "held")
+
+
+def test_who_releases_a_job_that_was_settled_meanwhile_says_that_it_is_released(
+    layout: Layout, lab: Server, other: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = find(layout, JOB)
+    assert waiting is not None
+    lab.outcome.open(JOB)
+    held = lab.moves.hold(waiting)
+    assert held is not None
+    lab.journal.note(JOB, 0, "held", hold="owner", held_by="ada", why="lunch")
+    lab.journal.note(JOB, 0, "released", hold="owner", released_by="ada")
+
+    other.takes_over_from("lab")
+    was = state(layout)
+    released = lab.moves.enqueue(held)
+    assert released is not None
+    lab.outcome.keep_up(released)
+
+    assert (was, state(layout)) == ("held", "queued")
+
+
+def test_who_lets_go_of_a_job_settles_what_trouble_left_of_it(layout: Layout, lab: Server) -> None:
+    waiting = find(layout, JOB)
+    assert waiting is not None
+    lab.outcome.open(JOB)
+    lab.journal.note(JOB, 1, "claimed", server="lab")
+    was = state(layout)
+
+    lab.outcome.let_go(waiting)
+
+    assert (was, state(layout)) == ("running", "queued") and marks(layout) == []
+
+
+@pytest.mark.parametrize(("verb", "participle"), [("move", "moved"), ("edit", "edited")])
+def test_a_request_that_was_carried_out_before_trouble_is_answered_so_whatever_the_job_does_now(
+    layout: Layout, lab: Server, verb: str, participle: str
+) -> None:
+    verbs = JobVerbs(
+        layout, lab.journal, lab.moves, lab.outcome, "lab",
+        Editing(layout, Limits(), lab.journal, lab.moves, lab.outcome, "lab", never),
+        stop_running=never, park_running=never,
+    )  # fmt: skip
+    lab.journal.note(JOB, 0, participle, request="t1")
+    lab.claims()
+    asked = Asked({verb: JOB, "priority": 10}, verb, "t1", 0, "root", True, again=True)
+
+    assert verbs.carry_out(asked) == f"{JOB} is {participle}"
+    with pytest.raises(UsageError, match="is running"):
+        verbs.carry_out(dataclasses.replace(asked, again=False))
+
+
+def never(*what: object) -> Any:
+    raise AssertionError(what)
+
+
+def test_what_is_refused_of_a_record_rests_beside_its_job(layout: Layout, lab: Server) -> None:
+    aside = Aside()
+    rounds = Rounds(lab.outcome, lambda job_id: False, aside.tried)
+    lab.outcome.open(JOB)
+    trouble = StorageError("cannot read it")
+    trouble.__cause__ = OSError(errno.EIO, "input/output error")
+    aside.put(JOB, trouble)
+
+    rounds()
+
+    assert aside.rests(JOB) is trouble and marks(layout) == []
 
 
 def test_what_trouble_left_of_a_verb_is_settled_by_a_living_server(
