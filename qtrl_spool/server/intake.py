@@ -249,6 +249,7 @@ class Intake:
         except StorageError as error:
             if not drops.has_changed(error):
                 self._note_trouble(error, found.path)
+            self._box.look_again(_LOOK_AGAIN_S)
             return False
         return True
 

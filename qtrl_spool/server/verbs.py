@@ -20,6 +20,8 @@ from qtrl_spool.job import ADMINS, OWNERS, State, is_id, said_of
 from qtrl_spool.server.asking import Asked, MovedOnError
 from qtrl_spool.server.editing import Editing
 from qtrl_spool.server.outcome import Outcome
+from qtrl_spool.server.settling import unseen
+from qtrl_spool.spool.edits import is_edited
 from qtrl_spool.spool.journal import Journal, holds_asked_for, read_events, read_status
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.orders import Order, between
@@ -95,6 +97,8 @@ class JobVerbs:
         """Return where a job's ticket lies, the one that is asked about if no other, if they may steer it."""
         job_id = job_id or asked.about
         place = find(self._layout, job_id) if is_id(job_id) else None
+        if place is None and is_edited(self._layout, job_id):
+            raise unseen(job_id)
         if place is None:
             record = read_status(self._layout, job_id) if is_id(job_id) else None
             state = f": it is {record['state']}" if record else ""
