@@ -21,6 +21,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from itertools import islice
 from typing import TypeVar
 
 from qtrl_spool.repair import places
@@ -29,7 +30,7 @@ from qtrl_spool.repair.living import Living, alone
 from qtrl_spool.repair.mending import FAILED, LEFT, MENDED, Mending
 from qtrl_spool.repair.parking import Parking
 from qtrl_spool.spool import probe, survey
-from qtrl_spool.spool.diagnosis import Seen, diagnose
+from qtrl_spool.spool.diagnosis import Ailment, Seen, diagnose
 from qtrl_spool.spool.layout import Layout
 from qtrl_spool.spool.settings import Settings
 
@@ -111,6 +112,8 @@ def _mend_jobs(layout: Layout, jobs: Jobs, living: Living, looks: _Looks) -> Ite
         busy = _busy_with(layout, seen, living)
         if busy is None:
             yield from jobs.mend(job_id, diagnose(seen))
+        elif Ailment.HOMELESS in diagnose(seen):  # no server can go on with it, nor be asked about it
+            yield from islice(jobs.mend(job_id, [Ailment.HOMELESS]), 1)
         else:
             words = "; ".join(diagnose(seen))
             yield Mending(LEFT, job_id, f"{words}: left to server {busy!r}, which is busy with it")

@@ -244,6 +244,7 @@ class Outcome(Settling):
         job_id, claim = place.ticket.job_id, place.ticket.claim
         there = self._elsewhere(place)
         if there is None:
+            self.close(job_id)
             return False
         is_ours = there.state is State.DONE and there.ticket.claim == claim
         if not is_ours:

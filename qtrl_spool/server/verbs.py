@@ -102,7 +102,8 @@ class JobVerbs:
         if place is None:
             record = read_status(self._layout, job_id) if is_id(job_id) else None
             state = f": it is {record['state']}" if record else ""
-            raise NotFoundError(f"there is no job {job_id!r} in the queue{state}", hint="name the full id")
+            hint = None if is_id(job_id) else "name the full id"
+            raise NotFoundError(f"there is no job {job_id!r} in the queue{state}", hint=hint)
         self._journal.forget(job_id)
         owner = self._journal.record(job_id).get("uid")
         if asked.uid != owner and not asked.is_admin:

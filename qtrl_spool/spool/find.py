@@ -6,7 +6,7 @@ all jobs. Called by the client and by the command; loads neither numpy nor YAML.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -87,9 +87,15 @@ def _dropped_as(layout: Layout, name: str) -> Iterator[str]:
     if "." not in name:
         return
     for full_id in islice(_newest_first(layout, None), _LATEST):
-        accepted = (each for each in read_events(layout, full_id) if each["event"] == "accepted")
-        if any(name == str(each.get("drop")).rpartition("/")[2] for each in accepted):
+        if name in map(_dropped_name, read_events(layout, full_id)):
             yield full_id
+
+
+def _dropped_name(event: Mapping[str, Any]) -> str | None:
+    """Return the name of the file that was dropped, of the event that says what became of it."""
+    if event["event"] == "rejected":
+        return str(event.get("rejected")).partition("~")[2]
+    return str(event.get("drop")).rpartition("/")[2] if event["event"] == "accepted" else None
 
 
 def all_ids(layout: Layout, part: str = "") -> Iterator[str]:

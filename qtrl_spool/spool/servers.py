@@ -83,10 +83,14 @@ def claiming(layout: Layout) -> Iterator[None]:
     """Keep other servers' claims off for a moment, if they let us: the rename alone decides.
 
     After 100 ms the claim goes on without the lock: a frozen holder must not stop the others. So it
-    does where the storage has no locks, or no room for the lock's file.
+    does where the storage has no locks, or no room for the lock's file, or is away: the folder that
+    would be made for it would lie in the empty place of the mount.
     """
     from filelock import Timeout
 
+    if fs.is_gone(layout.claim_lock.parent):
+        yield
+        return
     lock = _lock(layout.claim_lock)
     try:
         lock.acquire(timeout=CLAIM_LOCK_TIMEOUT_S)

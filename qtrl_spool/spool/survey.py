@@ -234,10 +234,12 @@ def _in_queue(layout: Layout) -> Iterator[tuple[str, Path | None]]:
 
 
 def _queue_for(layout: Layout, path: Path) -> Path | None:
-    """Return where a ticket waits, by its name; None if it is none."""
+    """Return where a ticket waits, by its name and the record of its job; None if it is none."""
     ticket = Ticket.parse(path.name) if is_file(path) else None
     if ticket is None:
         return None
+    if (read_status(layout, ticket.job_id) or {}).get("state") == State.HELD:
+        return layout.held / path.name
     return layout.queue / layout.priority_folder(ticket.priority) / path.name
 
 

@@ -343,6 +343,14 @@ def test_a_job_is_named_by_the_file_that_was_dropped(run: Run, spool: Spool) -> 
     assert run("status", "three.yaml").status == 3
 
 
+def test_a_rejected_drop_is_found_by_its_name(run: Run, spool: Spool) -> None:
+    layout, job_id = Layout(spool.path), make_id("rabi", now=datetime.now(UTC), letters="aaaaa")
+    layout.home(job_id).mkdir(parents=True)
+    Journal(layout, "lab", durable=False).note(job_id, 0, "rejected", rejected=f"rejected/{job_id}~mine.yaml")
+
+    assert run("status", "mine.yaml", "--json").facts["id"] == job_id
+
+
 def test_queue_shows_what_was_dropped_and_is_not_accepted(run: Run, spool: Spool, job_file: Path) -> None:
     (spool.path / "incoming" / "70-low" / "by-hand.json").write_bytes(job_file.read_bytes())
     assert "by-hand.json" in run("queue").out

@@ -108,19 +108,20 @@ def judge(root: Path, accepted: Mapping[str, str], seen: Mapping[str, str] | Non
     ]
     done = [job for job, at in there.items() if at[0].name.startswith("done.")]
     lost = [
-        f"{job} is done and has no result" for job in done if not (_home(root, job) / "result.h5").exists()
+        f"{job} is done and has no result" for job in done if not (home(root, job) / "result.h5").exists()
     ]
     return found + Tally("", lost=tuple(lost), twice=tuple(twice), stuck=tuple(stuck))
 
 
-def _home(root: Path, job: str) -> Path:
+def home(root: Path, job: str) -> Path:
+    """Return the home of a job."""
     return root / "jobs" / f"{job[:4]}-{job[4:6]}-{job[6:8]}" / job
 
 
 def status(root: Path, job: str) -> dict[str, Any]:
     """Return a job's status record; empty if there is none."""
     try:
-        found = json.loads((_home(root, job) / "status.json").read_bytes())
+        found = json.loads((home(root, job) / "status.json").read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -128,14 +129,14 @@ def status(root: Path, job: str) -> dict[str, Any]:
 
 def _story(root: Path, job: str) -> str:
     """Return what was noted of a job, by whom, and what was last written."""
-    lines = (line for log in sorted(_home(root, job).glob("events.c*.jsonl")) for line in log.open())
+    lines = (line for log in sorted(home(root, job).glob("events.c*.jsonl")) for line in log.open())
     events = ", ".join("{event} by {by} at {at}".format_map(json.loads(line)) for line in lines)
     return f"{events}; its record is of {status(root, job).get('updated')}"
 
 
 def _commits(root: Path, job: str) -> list[str]:
     """Return the logs, one for each claim, that tell of a publication."""
-    logs = sorted(_home(root, job).glob("events.c*.jsonl"))
+    logs = sorted(home(root, job).glob("events.c*.jsonl"))
     return [path.name for path in logs if b'"event": "committed"' in path.read_bytes()]
 
 
@@ -170,11 +171,11 @@ def _torn_results(root: Path) -> Iterable[str]:
 def _changed(root: Path, seen: Mapping[str, str]) -> Iterable[str]:
     """Tell which results that were seen are gone, or others: a claim's own result still counts as there."""
     for job, sha256 in seen.items():
-        home = _home(root, job)
-        kept = [home / "result.h5"] if (home / "result.h5").exists() else list(home.glob("result.c*.h5"))
+        there = home(root, job)
+        kept = [there / "result.h5"] if (there / "result.h5").exists() else list(there.glob("result.c*.h5"))
         if sha256 not in map(_sha256, kept):
             yield f"the result of {job} was seen and is gone or another"
-        elif not list(home.glob("done.c*.qjob")):
+        elif not list(there.glob("done.c*.qjob")):
             yield f"{job} was done and is no longer"
 
 

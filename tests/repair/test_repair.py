@@ -212,6 +212,14 @@ def test_a_ticket_that_was_moved_among_the_held_ones_says_so_and_what_lets_it_go
     assert record["reason"] == "it was found among the held jobs; 'release' lets it go on"
 
 
+def test_a_held_job_whose_ticket_was_moved_up_into_the_queue_is_still_held(root: Path) -> None:
+    job_id = damage.job(root, "held")
+    path = damage.ticket(root, "held")
+    path.rename(root / "queue" / path.name)
+    mend(root)
+    assert path.exists() and Spool(root).job(job_id).status()["state"] == "held"
+
+
 def test_a_held_job_whose_home_was_lost_says_so_and_whose_it_was(root: Path) -> None:
     told = {**Spool(root).queue(), "updated": None}
     for each in told["held"]:

@@ -191,6 +191,22 @@ def test_a_repair_beside_living_servers_touches_nothing_and_nothing_runs_twice(t
     assert [[event["event"] for event in job.log()].count("committed") for job in jobs] == [1] * 30
 
 
+def test_a_running_job_that_lost_its_home_gets_another_and_goes_on(tmp_path: Path) -> None:
+    root = spools.template(tmp_path / "spool", durability="fast", lease_s=30)
+    job = Spool(root).submit(pi_no_pi(0), {"simulator": {"batch_s": 0.1}}, n_reps=2, n_batches=20)
+    server = forked.fork(lambda: forked.serve_here(root, "a", drain=False), tmp_path / "log")
+    while not job.running():
+        assert forked.ended_by_now(server) is None
+    shutil.rmtree(promise.home(root, job.id))
+
+    told = mend(root)
+    state = job.wait(60).state
+    forked.kill(server)
+
+    assert [each.verdict for each in told] == [MENDED] and "had no home" in told[0].said
+    assert state == "done" and promise.published(root)
+
+
 def test_what_a_living_server_is_busy_with_is_left_to_it(tmp_path: Path) -> None:
     root = spools.template(tmp_path / "spool", durability="fast", lease_s=30)
     job = Spool(root).submit(pi_no_pi(0), {"simulator": {"batch_s": 0.1}}, n_reps=2, n_batches=1000)

@@ -343,3 +343,12 @@ def test_the_queue_snapshot_is_fresh_while_things_change(spool: Spool, serve: Se
     until(lambda: json.loads((spool.path / "queue.json").read_text())["running"])
 
     assert time.monotonic() - began < 10
+
+
+def test_nothing_is_made_for_the_claim_lock_where_the_spool_is_away(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+
+    with servers.claiming(layout):
+        pass
+
+    assert list(tmp_path.iterdir()) == []
