@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qtrl_spool import fs
+from qtrl_spool import fs, host
 from qtrl_spool.errors import QtrlSpoolError
 from qtrl_spool.job import State, is_id
 from qtrl_spool.spool import cut, probe, survey, tickets
@@ -177,7 +177,7 @@ def _server(beat: dict[str, Any], is_alive: bool, *, is_silent: bool) -> Iterato
         gone = f"its process {beat.get('pid')} is gone; " if is_gone(beat) else ""
         yield Finding(
             name, WRONG, f"{gone}not heard of since {beat.get('updated')}: {who}",
-            f"look at its log, then start 'qtrl-spool serve --name {beat['name']}' again",
+            f"look at its log, then start 'qtrl-spool serve --name {beat['name']}{_instrument(beat)}' again",
         )  # fmt: skip
     if not is_alive:
         return
@@ -199,10 +199,19 @@ def _server(beat: dict[str, Any], is_alive: bool, *, is_silent: bool) -> Iterato
         )  # fmt: skip
 
 
+def _instrument(beat: Mapping[str, Any]) -> str:
+    """Return the option that names a server's instrument, if it is not called like the server."""
+    instrument = beat.get("instrument") or beat["name"]
+    return "" if instrument == beat["name"] else f" --instrument {instrument}"
+
+
 def _clock_of(layout: Layout, beat: dict[str, Any]) -> Iterator[Finding]:
-    """Tell if a server's host has another time than the storage, by when its heartbeat was written."""
+    """Tell if another host has another time than the storage, by when its server's heartbeat was written.
+
+    Of this host the storage's trial tells it; a heartbeat that is only touched, on a full disk, does not.
+    """
     facts = fs.facts(layout.heartbeat(str(beat["name"])))
-    if facts is None:
+    if facts is None or beat.get("host") == host.host_name():
         return
     told = datetime.strptime(str(beat["updated"]), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     found = probe.clock(facts.st_mtime - told.timestamp(), of=f"the clock of its host, {beat.get('host')}")

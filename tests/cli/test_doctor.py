@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -82,6 +83,7 @@ def wrong(said: Said) -> list[str]:
 def test_doctor_finds_a_server_whose_process_is_gone_and_the_job_that_it_left(run: Run, spool: Spool) -> None:
     child = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True)
     beat = {"format": "qtrl-server/1", "name": "lab", "host": host.host_name(), "pid": int(child.stdout)}
+    beat["instrument"] = "fridge"
     updated = utc(datetime.now(UTC))
     (spool.path / "servers" / "lab.json").write_text(json.dumps({**beat, "updated": updated}))
     ticket = spool.path / "running" / "lab" / "50-1-20261123-101530-rabi-k3f9x.c1.qjob"
@@ -91,6 +93,8 @@ def test_doctor_finds_a_server_whose_process_is_gone_and_the_job_that_it_left(ru
     assert said.status == 1
     assert any(each.startswith(f"its process {beat['pid']} is gone") for each in wrong(said))
     assert any("is claimed by server 'lab', which is not running" in each for each in wrong(said))
+    hints = [each["hint"] or "" for each in said.facts["findings"]]
+    assert any("'qtrl-spool serve --name lab --instrument fridge' again" in each for each in hints)
 
 
 def test_doctor_tells_that_the_clock_of_a_servers_host_differs(run: Run, spool: Spool) -> None:
@@ -100,6 +104,16 @@ def test_doctor_tells_that_the_clock_of_a_servers_host_differs(run: Run, spool: 
     findings = run("doctor", "--json").facts["findings"]
     (told,) = [each for each in findings if each["what"] == "server far" and each["verdict"] == "note"]
     assert "behind the clock of its host, elsewhere" in told["said"]
+
+
+def test_a_heartbeat_of_this_host_that_is_only_touched_tells_of_no_clock(run: Run, spool: Spool) -> None:
+    updated = utc(datetime.now(UTC) - timedelta(seconds=10))
+    beat = {"format": "qtrl-server/1", "name": "full", "host": host.host_name(), "pid": os.getpid()}
+    (spool.path / "servers" / "full.json").write_text(json.dumps({**beat, "updated": updated}))
+
+    said = [each["said"] for each in run("doctor", "--json").facts["findings"]]
+
+    assert not any("of its host" in each for each in said)
 
 
 def recorded(spool: Spool, state: str) -> tuple[Path, str]:
