@@ -30,7 +30,7 @@ from .tally import Tally
 _ROOT = Path(__file__).parents[2]
 _HARD_S = 20.0
 _SAID = "storage trouble"
-_WORDS = {"read-only": "mounted read-only", "full-disk": "storage is full", "no-inodes": "storage is full"}
+_WORDS = {"read-only": "mounted read-only", "full-disk": "free some space", "no-inodes": "free some space"}
 """What the server has to name as the cause."""
 _FAKETIME = "/usr/lib/*/faketime/libfaketime.so.1"
 
@@ -169,7 +169,7 @@ def weathered(name: str, template: Path, work: Path) -> Tally:
         said = log.read_text()
         wrong = [] if how == 0 else [f"the server ended with {how}: {said[-1500:]}"]
         untold = [words for words in (_SAID, _WORDS.get(name, _SAID)) if words not in said]
-        wrong += [f"the server did not say {words!r}" for words in untold]
+        wrong += [f"the server did not say {words!r}: {said[-800:]}" for words in untold]
         found = broken(root, ends) + Tally(name, 1, stuck=tuple(wrong), kinds={"jobs": len(ends.jobs)})
     return Tally(name) + found
 
