@@ -327,7 +327,7 @@ class Protocol(RuleBasedStateMachine):
         """Somebody repairs the spool beside the servers that live; it may be killed, and is done again."""
         for name in dead:
             self.servers[name].forget()
-        self.fault = fault
+        self.fault = None if fault == "repair" else fault  # a second one beside it is refused
         try:
             self._repaired(set(NAMES) - dead)
         except Died:
